@@ -1,0 +1,1 @@
+"""norman_jupyter."""

@@ -1,0 +1,255 @@
+"""Python objects to values and back: the one module here that uses NumPy, where it is present.
+
+NumPy is imported only when an array is met, so that a model without tensors needs none. Element
+types that NumPy lacks (bfloat16, the 8-bit floats, the 4-bit and 2-bit types) come from ml_dtypes.
+"""
+
+from __future__ import annotations
+
+import importlib
+import math
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from norman_protocol.decoding import dump_json, parse_json
+from norman_protocol.errors import InputInvalid, ProtocolViolation, RequestInvalid
+from norman_protocol.frames import Buffer
+from norman_protocol.tensors import DTYPES, join_strings, split_strings
+from norman_protocol.values import Value
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Array: TypeAlias = NDArray[Any]
+
+__all__ = ["array_to_value", "numpy_dtype", "object_to_value", "value_to_array", "value_to_object"]
+
+_LITTLE = sys.byteorder == "little"
+
+
+def numpy_dtype(name: str) -> np.dtype[Any]:
+    """Return the dtype of a name of `DTYPES`; ``string`` is ``object`` (of ``str``).
+
+    Raises
+    ------
+    InputInvalid
+        The type lives in ml_dtypes, and that isn't installed here.
+    """
+    import numpy as np
+
+    if name == "string":
+        return np.dtype(object)
+    try:
+        return np.dtype(name)
+    except TypeError:
+        pass
+    try:
+        extension: np.dtype[Any] = np.dtype(getattr(importlib.import_module("ml_dtypes"), name))
+    except (ImportError, AttributeError) as error:
+        raise InputInvalid(
+            f"Arrays of {name} need the package ml_dtypes in {sys.executable}: "
+            "pip install ml_dtypes",
+            expected=name,
+        ) from error
+    return extension
+
+
+def object_to_value(value: Any, *, name: str = "value") -> Value:
+    """Turn an object of Python into a value.
+
+    ndarray (and whatever offers ``__array__``: tensors, series, NumPy scalars) → tensor; str →
+    text; bytes-like → bytes; Path → the file's bytes; None, bool, int, float, list, tuple, dict →
+    json. A float that JSON can't say (NaN, Infinity) becomes a float64 scalar tensor.
+
+    Parameters
+    ----------
+    name
+        What to call the value in errors.
+
+    Raises
+    ------
+    InputInvalid
+        No value can hold this object; the message says which do.
+    OSError
+        A Path that can't be read.
+    """
+    if isinstance(value, str):
+        return Value(kind="text", buffer=_utf8(value, name))
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return Value(kind="bytes", buffer=bytes(value))
+    if isinstance(value, os.PathLike):
+        path = Path(value)
+        return Value(kind="bytes", file_name=path.name, buffer=path.read_bytes())
+    if isinstance(value, float) and not math.isfinite(value):
+        import numpy as np
+
+        return array_to_value(np.float64(value), name=name)
+    if value is None or isinstance(value, (bool, int, float, list, tuple, Mapping)):
+        return Value(kind="json", buffer=_json(value, name))
+    if hasattr(value, "__array__"):
+        return array_to_value(value, name=name)
+    raise InputInvalid(
+        f"{name!r} is a {type(value).__qualname__}, which can't be sent. Send an array, text, a "
+        "number, bytes, a list, a dictionary or a Path.",
+        input=name,
+        received=type(value).__qualname__,
+    )
+
+
+def _utf8(text: str, name: str) -> bytes:
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        raise InputInvalid(
+            f"{name!r} holds lone surrogates, which UTF-8 can't say.", input=name
+        ) from None
+
+
+def _json(value: Any, name: str) -> bytes:
+    try:
+        return dump_json(value)
+    except RequestInvalid:
+        plain = _without_arrays(value)
+    try:
+        return dump_json(plain)
+    except RequestInvalid as error:
+        raise InputInvalid(f"{name!r}: {error.message}", input=name) from None
+
+
+def _without_arrays(value: Any) -> Any:
+    """Replace NumPy scalars and arrays inside lists and dictionaries by plain Python."""
+    if isinstance(value, Mapping):
+        return {key: _without_arrays(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_without_arrays(item) for item in value]
+    if hasattr(value, "__array__") and hasattr(value, "tolist"):
+        return value.tolist()
+    return value
+
+
+def array_to_value(array: Any, *, name: str = "value") -> Value:
+    """Turn an array into a tensor value, without a copy where it is contiguous already.
+
+    Raises
+    ------
+    InputInvalid
+        Its dtype is none that a tensor can have (dates, records, objects other than str).
+    """
+    import numpy as np
+
+    dense = np.asarray(array, order="C")
+    if dense.dtype.kind in "OUT":
+        return _text_tensor(dense, name)
+    if dense.dtype.byteorder == ">" or (dense.dtype.byteorder == "=" and not _LITTLE):
+        dense = dense.astype(dense.dtype.newbyteorder("<"))
+    dtype = dense.dtype.name
+    known = DTYPES.get(dtype)
+    if known is None:
+        raise InputInvalid(
+            f"{name!r} is an array of {dtype}, which no tensor can hold. "
+            "Convert it first, for example with .astype('float32').",
+            input=name,
+            received=dtype,
+        )
+    shape = tuple(map(int, dense.shape))
+    flat = dense.reshape(-1).view(np.uint8)
+    buffer: Buffer = _pack(flat, known.bits) if known.bits < 8 else flat.data
+    return Value(kind="tensor", dtype=dtype, shape=shape, buffer=buffer)
+
+
+def _text_tensor(array: Array, name: str) -> Value:
+    texts = array.reshape(-1).tolist()
+    for text in texts:
+        if type(text) is not str:
+            raise InputInvalid(
+                f"{name!r} is an array of objects, one of them a {type(text).__qualname__}. "
+                "Arrays of objects may hold str only.",
+                input=name,
+                received=type(text).__qualname__,
+            )
+    shape = tuple(map(int, array.shape))
+    return Value(kind="tensor", dtype="string", shape=shape, buffer=join_strings(texts))
+
+
+def _pack(elements: NDArray[np.uint8], bits: int) -> bytes:
+    import numpy as np
+
+    per_byte = 8 // bits
+    padded = np.zeros(-(-elements.size // per_byte) * per_byte, np.uint8)
+    padded[: elements.size] = elements & ((1 << bits) - 1)
+    lanes = padded.reshape(-1, per_byte)
+    packed = np.zeros(len(lanes), np.uint8)
+    for lane in range(per_byte):
+        packed |= lanes[:, lane] << (lane * bits)
+    return packed.tobytes()
+
+
+def _unpack(data: NDArray[np.uint8], bits: int, count: int, signed: bool) -> NDArray[np.uint8]:
+    import numpy as np
+
+    per_byte = 8 // bits
+    lanes = np.empty((data.size, per_byte), np.uint8)
+    for lane in range(per_byte):
+        lanes[:, lane] = (data >> (lane * bits)) & ((1 << bits) - 1)
+    elements = lanes.reshape(-1)[:count].copy()
+    if signed:  # ml_dtypes keeps the sign in the high bits of its byte
+        elements[elements >> (bits - 1) == 1] |= (0xFF << bits) & 0xFF
+    return elements
+
+
+def value_to_array(value: Value) -> Array:
+    """Turn a tensor value into an array: a read-only view of its buffer where that is possible.
+
+    Raises
+    ------
+    ProtocolViolation
+        The value is no tensor, or its text is malformed.
+    InputInvalid
+        Its element type needs ml_dtypes, which isn't installed here.
+    """
+    import numpy as np
+
+    if value.kind != "tensor" or value.dtype is None or value.shape is None:
+        raise ProtocolViolation(f"A tensor was expected, not {value.kind}.")
+    if value.dtype == "string":
+        texts = split_strings(value.buffer, math.prod(value.shape))
+        array = np.empty(len(texts), object)
+        array[:] = texts
+        return array.reshape(value.shape)
+    dtype = numpy_dtype(value.dtype)
+    bits = DTYPES[value.dtype].bits
+    if bits < 8:
+        data = np.frombuffer(value.buffer, np.uint8)
+        elements = _unpack(data, bits, math.prod(value.shape), value.dtype.startswith("int"))
+        return elements.view(dtype).reshape(value.shape)
+    if not value.size_bytes:
+        return np.empty(value.shape, dtype)
+    return np.frombuffer(value.buffer, dtype).reshape(value.shape)
+
+
+def value_to_object(value: Value) -> Any:
+    """Turn a value into the object of Python that it stands for.
+
+    tensor → ndarray (a NumPy scalar where the shape is ``()``), text → str, json → plain Python,
+    bytes → bytes.
+
+    Raises
+    ------
+    ProtocolViolation, RequestInvalid, InputInvalid
+        The bytes are not what the descriptor says.
+    """
+    if value.kind == "tensor":
+        array = value_to_array(value)
+        return array[()] if array.ndim == 0 else array
+    if value.kind == "json":
+        return parse_json(value.buffer)
+    if value.kind == "text":
+        try:
+            return str(value.buffer, "utf-8")
+        except UnicodeDecodeError:
+            raise ProtocolViolation("A text value is not UTF-8.") from None
+    return bytes(value.buffer)

@@ -1,0 +1,38 @@
+"""The file by which a kernel finds the server that started it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["DiscoveryRecord", "discovery_file_name"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DiscoveryRecord:
+    """Contents of ``norman-<pid>.json``, mode 0600, in Jupyter's runtime folder.
+
+    Attributes
+    ----------
+    url
+        Base URL of the Jupyter server, ending in ``/``; the API stands under ``norman/api/v1/``.
+    token
+        Valid for this extension alone; sent as ``Authorization: Bearer …`` and in Hello.
+    server_pid, server_started_at
+        The process and when it began (seconds since the epoch, as psutil tells it): a reused pid
+        is thereby recognised.
+    socket_path
+        The executor's data socket, None where the platform has none.
+    """
+
+    server_id: str
+    url: str
+    token: str
+    server_pid: int
+    server_started_at: float
+    socket_path: str | None
+    version: str
+
+
+def discovery_file_name(server_pid: int) -> str:
+    """Return the name of the file for a server's process id."""
+    return f"norman-{server_pid}.json"

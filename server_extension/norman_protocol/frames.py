@@ -1,0 +1,269 @@
+"""Frames: a length-prefixed JSON header and raw buffers, encoded and decoded without I/O.
+
+`SPECIFICATION.md` beside this file is the format; the golden bytes in the tests hold it still.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+from norman_protocol.decoding import dump_json, parse_json
+from norman_protocol.errors import PayloadTooLarge, ProtocolViolation, RequestInvalid
+
+__all__ = [
+    "ALIGNMENT_BYTES",
+    "Buffer",
+    "Frame",
+    "FrameDecoder",
+    "FrameLimits",
+    "decode_frame",
+    "encode_frame",
+    "join_frame",
+]
+
+Buffer: TypeAlias = bytes | bytearray | memoryview
+
+MAGIC = b"NRMN"
+ALIGNMENT_BYTES = 64
+"""Each buffer starts at a multiple of this in the body: enough for any SIMD load."""
+
+_PREFIX = struct.Struct("<4sIQ")
+_PADDING = bytes(ALIGNMENT_BYTES)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FrameLimits:
+    """Bounds that a decoder applies before it takes memory."""
+
+    header_bytes: int = 1 << 20
+    body_bytes: int = 2 << 30
+    buffers: int = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One message: its header (without the buffers' sizes) and its buffers."""
+
+    header: dict[str, Any]
+    buffers: Sequence[Buffer] = field(default=())
+
+
+def _padded(size_bytes: int) -> int:
+    return -(-size_bytes // ALIGNMENT_BYTES) * ALIGNMENT_BYTES
+
+
+def encode_frame(header: dict[str, Any], buffers: Sequence[Buffer] = ()) -> list[Buffer]:
+    r"""Encode one frame as pieces for a gathering write; the buffers are not copied.
+
+    Raises
+    ------
+    RequestInvalid
+        The header holds something that strict JSON can't say.
+
+    Examples
+    --------
+    >>> b"".join(encode_frame({"type": "hi"}))
+    b'NRMN\\r\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00{"type":"hi"}'
+    """
+    if not buffers:
+        text = dump_json(header)
+        return [_PREFIX.pack(MAGIC, len(text), 0) + text]
+    views = [memoryview(buffer).cast("B") for buffer in buffers]
+    text = dump_json({**header, "buffers": [view.nbytes for view in views]})
+    body_bytes = 0
+    pieces: list[Buffer] = [b""]
+    for view in views:
+        pieces.append(view)
+        padded = _padded(view.nbytes)
+        if padded != view.nbytes:
+            pieces.append(_PADDING[: padded - view.nbytes])
+        body_bytes += padded
+    pieces[0] = _PREFIX.pack(MAGIC, len(text), body_bytes) + text
+    return pieces
+
+
+def join_frame(header: dict[str, Any], buffers: Sequence[Buffer] = ()) -> bytes:
+    """Encode one frame into one piece of bytes."""
+    return b"".join(encode_frame(header, buffers))
+
+
+class FrameDecoder:
+    """Takes bytes as they come and gives whole frames.
+
+    Large bodies are received without a second copy: `receive_buffer` hands out the place where
+    the next bytes belong, and `received` says how many came. Buffers of a frame are read-only
+    views of one private allocation that lives as long as any of them.
+
+    Not thread-safe; one per connection.
+    """
+
+    def __init__(self, limits: FrameLimits | None = None) -> None:
+        self._limits = limits or FrameLimits()
+        self._chunk = bytearray(64 * 1024)
+        self._start = 0
+        self._end = 0
+        self._header: dict[str, Any] | None = None
+        self._sizes: list[int] = []
+        self._body = bytearray()
+        self._body_received = 0
+
+    @property
+    def idle(self) -> bool:
+        """True where no byte of an unfinished frame is held."""
+        return self._header is None and self._start == self._end
+
+    def receive_buffer(self) -> memoryview:
+        """Return where the next received bytes belong; call `received` right after."""
+        if self._header is not None:
+            return memoryview(self._body)[self._body_received :]
+        if self._start == self._end:
+            self._start = self._end = 0
+        elif self._end == len(self._chunk):
+            self._make_room()
+        return memoryview(self._chunk)[self._end :]
+
+    def received(self, size_bytes: int) -> None:
+        """Say that so many bytes were written into the view of `receive_buffer`."""
+        if self._header is not None:
+            self._body_received += size_bytes
+        else:
+            self._end += size_bytes
+
+    def feed(self, data: Buffer) -> Iterator[Frame]:
+        """Take bytes and yield the frames that they complete."""
+        view = memoryview(data).cast("B")
+        while view.nbytes:
+            target = self.receive_buffer()
+            size_bytes = min(target.nbytes, view.nbytes)
+            target[:size_bytes] = view[:size_bytes]
+            del target  # a bytearray with a live view can't grow
+            self.received(size_bytes)
+            view = view[size_bytes:]
+            yield from self.frames()
+
+    def frames(self) -> Iterator[Frame]:
+        """Yield the frames that are complete.
+
+        Raises
+        ------
+        ProtocolViolation
+            The bytes are no frames. The connection is of no further use.
+        PayloadTooLarge
+            A length is over its bound; nothing was allocated for it.
+        """
+        while True:
+            frame = self._next()
+            if frame is None:
+                return
+            yield frame
+
+    def _make_room(self) -> None:
+        pending = self._chunk[self._start : self._end]
+        if self._start == 0:
+            self._chunk = pending + bytearray(len(pending))
+        else:
+            self._chunk[: len(pending)] = pending
+        self._start, self._end = 0, len(pending)
+
+    def _next(self) -> Frame | None:
+        if self._header is None and not self._begin():
+            return None
+        header = self._header
+        if header is None or self._body_received < len(self._body):
+            return None
+        frame = Frame(header, _split(self._body, self._sizes))
+        self._header, self._sizes, self._body, self._body_received = None, [], bytearray(), 0
+        return frame
+
+    def _begin(self) -> bool:
+        available = self._end - self._start
+        if available < _PREFIX.size:
+            return False
+        magic, header_bytes, body_bytes = _PREFIX.unpack_from(self._chunk, self._start)
+        _check_prefix(magic, header_bytes, body_bytes, self._limits)
+        if available < _PREFIX.size + header_bytes:
+            return False
+        start = self._start + _PREFIX.size
+        self._header, self._sizes = _parse_header(
+            self._chunk[start : start + header_bytes], body_bytes, self._limits
+        )
+        self._start = start + header_bytes
+        self._take_body(body_bytes)
+        return True
+
+    def _take_body(self, body_bytes: int) -> None:
+        early = min(self._end - self._start, body_bytes)
+        self._body = bytearray(body_bytes)
+        self._body[:early] = memoryview(self._chunk)[self._start : self._start + early]
+        self._start += early
+        self._body_received = early
+
+
+def decode_frame(data: Buffer, limits: FrameLimits | None = None) -> Frame:
+    """Decode bytes that are exactly one frame; the buffers are views of ``data``.
+
+    Raises
+    ------
+    ProtocolViolation
+        Not one whole frame, or more than one.
+    PayloadTooLarge
+        A length is over its bound.
+    """
+    limits = limits or FrameLimits()
+    view = memoryview(data).cast("B").toreadonly()
+    if view.nbytes < _PREFIX.size:
+        raise ProtocolViolation("The frame ends inside its prefix.")
+    magic, header_bytes, body_bytes = _PREFIX.unpack_from(view)
+    _check_prefix(magic, header_bytes, body_bytes, limits)
+    if view.nbytes != _PREFIX.size + header_bytes + body_bytes:
+        raise ProtocolViolation("The frame is not as long as its prefix says.")
+    end = _PREFIX.size + header_bytes
+    header, sizes = _parse_header(view[_PREFIX.size : end], body_bytes, limits)
+    return Frame(header, _split(view[end:], sizes))
+
+
+def _check_prefix(magic: bytes, header_bytes: int, body_bytes: int, limits: FrameLimits) -> None:
+    if magic != MAGIC:
+        raise ProtocolViolation("These bytes are not a Norman frame.")
+    for name, size_bytes, limit_bytes in (
+        ("header", header_bytes, limits.header_bytes),
+        ("body", body_bytes, limits.body_bytes),
+    ):
+        if size_bytes > limit_bytes:
+            raise PayloadTooLarge(
+                f"The frame's {name} has {size_bytes} bytes, more than the {limit_bytes} allowed.",
+                size_bytes=size_bytes,
+                limit_bytes=limit_bytes,
+            )
+
+
+def _parse_header(
+    text: Buffer, body_bytes: int, limits: FrameLimits
+) -> tuple[dict[str, Any], list[int]]:
+    try:
+        header = parse_json(text)
+    except RequestInvalid as error:
+        raise ProtocolViolation(f"The frame's header: {error.message}") from None
+    if type(header) is not dict:
+        raise ProtocolViolation("The frame's header is not an object.")
+    sizes = header.pop("buffers", [])
+    if type(sizes) is not list or len(sizes) > limits.buffers:
+        raise ProtocolViolation("The frame's list of buffers is no list, or too long.")
+    if any(type(size) is not int or size < 0 for size in sizes):
+        raise ProtocolViolation("The size of a buffer is not a whole number of bytes.")
+    if sum(map(_padded, sizes)) != body_bytes:
+        raise ProtocolViolation("The sizes of the buffers don't add up to the body.")
+    return header, sizes
+
+
+def _split(body: Buffer, sizes: list[int]) -> list[Buffer]:
+    view = memoryview(body).toreadonly()
+    buffers: list[Buffer] = []
+    offset = 0
+    for size in sizes:
+        buffers.append(view[offset : offset + size])
+        offset += _padded(size)
+    return buffers

@@ -1,0 +1,102 @@
+"""Names of models and references to their versions: the grammar and nothing else."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from norman_protocol.errors import NameInvalid
+
+__all__ = ["ACTIVE", "LATEST", "Reference", "name_key", "parse_name", "parse_reference"]
+
+ACTIVE: Literal["active"] = "active"
+LATEST: Literal["latest"] = "latest"
+
+_NAME = re.compile(r"[^\W_](?:[\w.-]{0,98}[\w-])?")
+_NUMBER = re.compile(r"[1-9][0-9]{0,8}")
+
+Selector: TypeAlias = int | str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reference:
+    """A model and which of its versions: a number, or the name of an alias."""
+
+    name: str
+    selector: Selector = ACTIVE
+
+    def __str__(self) -> str:
+        return self.name if self.selector == ACTIVE else f"{self.name}@{self.selector}"
+
+
+def parse_name(text: str) -> str:
+    """Return a model's name in its normal form (Unicode NFKC).
+
+    A name has 1 to 100 letters, digits, ``_``, ``-`` or ``.``; it starts with a letter or digit
+    and doesn't end with a dot. Letters of any script will do.
+
+    Raises
+    ------
+    NameInvalid
+        The text is none.
+
+    Examples
+    --------
+    >>> parse_name("digits-v2")
+    'digits-v2'
+    """
+    name = unicodedata.normalize("NFKC", text)
+    if not _NAME.fullmatch(name):
+        shown = text if len(text) <= 60 else text[:57] + "..."
+        raise NameInvalid(
+            f"{shown!r} can't be a model's name. A name has 1 to 100 letters, digits, '_', '-' or "
+            "'.', starts with a letter or digit and doesn't end with a dot.",
+            name=text[:300],
+        )
+    return name
+
+
+def name_key(name: str) -> str:
+    """Return the form under which names are unique: ``Digits`` and ``digits`` are one model.
+
+    Examples
+    --------
+    >>> name_key("Straße") == name_key("STRASSE")
+    True
+    """
+    return unicodedata.normalize("NFKC", name.casefold())
+
+
+def parse_reference(text: str) -> Reference:
+    """Parse ``name``, ``name@3``, ``name@active``, ``name@latest`` or ``name@ALIAS``.
+
+    Raises
+    ------
+    NameInvalid
+        The text is no reference.
+
+    Examples
+    --------
+    >>> parse_reference("digits@3").selector, parse_reference("digits").selector
+    (3, 'active')
+    """
+    name, separator, selector = text.partition("@")
+    if not separator:
+        return Reference(name=parse_name(name))
+    if _NUMBER.fullmatch(selector):
+        return Reference(name=parse_name(name), selector=int(selector))
+    try:
+        alias = parse_name(selector)
+    except NameInvalid:
+        raise NameInvalid(
+            f"{selector[:60]!r} is neither a version's number nor an alias. "
+            "Write name, name@3 or name@production.",
+            name=text[:300],
+        ) from None
+    if alias[0].isdigit():
+        raise NameInvalid(
+            f"Version numbers start at 1 and alias names with a letter: {alias!r}.", name=text[:300]
+        )
+    return Reference(name=parse_name(name), selector=alias)

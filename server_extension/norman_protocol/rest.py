@@ -1,0 +1,333 @@
+"""Bodies of the REST API, ``/norman/api/v1/…``: what both ends read and write as JSON.
+
+Requests are decoded strictly (an unknown key is an error), answers tolerantly. Times are RFC 3339
+text in UTC, sizes bytes, durations seconds. The OpenAPI document is generated from these classes.
+
+Routes
+------
+``GET  status``                                      → `ServerStatus`
+``GET  openapi.json``                                → the OpenAPI document
+``POST blobs/missing`` `MissingRequest`              → `MissingAnswer`
+``PUT  blobs/{digest}`` raw bytes                    → 201 (stored), 200 (was there) `BlobStored`
+``GET  models?limit&cursor&search``                  → `ModelPage`
+``GET  models/{name}``                               → `ModelDetail`
+``POST models/{name}/versions`` `PublishRequest`     → `VersionDetail`; 202 (loading), 200 (was there)
+``GET  models/{name}/versions/{selector}?wait_s``    → `VersionDetail`; with ``wait_s`` answers when
+                                                       the state is no longer loading, or then
+``GET  models/{name}/versions/{selector}/logs``      → `LogText`
+``POST invocations`` `InvokeRequest` (JSON), or one frame holding an Invoke message
+                                                     → `InvokeAnswer`, or one frame holding Result
+``GET  invocations?limit&cursor&model&state``        → `InvocationPage`
+``GET  invocations/{id}``                            → `InvocationDetail`
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from norman_protocol.decoding import JsonValue
+from norman_protocol.messages import (
+    Caller,
+    DeploymentStatus,
+    DeviceStatus,
+    InvocationState,
+    Timings,
+    VersionState,
+)
+from norman_protocol.signature import Signature
+
+__all__ = [
+    "API_PATH",
+    "FRAME_MEDIA_TYPE",
+    "BlobStored",
+    "ErrorBody",
+    "ExecutorStatus",
+    "FileEntry",
+    "InvocationDetail",
+    "InvocationPage",
+    "InvocationSummary",
+    "InvokeAnswer",
+    "InvokeRequest",
+    "LogText",
+    "Manifest",
+    "MissingAnswer",
+    "MissingRequest",
+    "ModelDetail",
+    "ModelPage",
+    "ModelSummary",
+    "Origin",
+    "PublishRequest",
+    "ServerStatus",
+    "TrustRecord",
+    "VersionDetail",
+    "VersionSummary",
+]
+
+API_PATH = "norman/api/v1"
+FRAME_MEDIA_TYPE = "application/vnd.norman.frame"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ErrorBody:
+    """Every answer with a status of 400 or more."""
+
+    code: str
+    message: str
+    request_id: str | None = None
+    details: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileEntry:
+    """One file of a bundle: a relative path with ``/``, and the blob that it holds."""
+
+    path: str
+    digest: str
+    size_bytes: int
+    executable: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest:
+    """The files of a bundle, sorted by path."""
+
+    files: tuple[FileEntry, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """Where a version came from, as its uploader reported it."""
+
+    notebook: str | None = None
+    cell_id: str | None = None
+    cell_source: str | None = None
+    kernel_id: str | None = None
+    kernel_name: str | None = None
+    interpreter: str | None = None
+    python_version: str | None = None
+    hostname: str | None = None
+    user: str | None = None
+    source_path: str | None = None
+    git_commit: str | None = None
+    git_branch: str | None = None
+    git_remote: str | None = None
+    git_dirty: bool | None = None
+    client_version: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublishRequest:
+    """Make a version of blobs that are stored already."""
+
+    manifest: Manifest
+    label: str | None = None
+    description: str | None = None
+    tags: tuple[str, ...] = ()
+    trust: bool = False
+    activate: bool = True
+    origin: Origin = field(default_factory=Origin)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrustRecord:
+    """Who allowed code to run on load, when, and for which bundle."""
+
+    user: str
+    trusted_at: str
+    bundle_digest: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VersionSummary:
+    """A version in a list."""
+
+    reference: str
+    name: str
+    number: int
+    state: VersionState
+    active: bool
+    label: str | None
+    runtime: str
+    size_bytes: int
+    created_at: str
+    created_by: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VersionDetail:
+    """A version with all that is known of it. ``error`` says why a failed one failed."""
+
+    id: str
+    reference: str
+    name: str
+    number: int
+    state: VersionState
+    active: bool
+    label: str | None
+    description: str | None
+    tags: tuple[str, ...]
+    runtime: str
+    entry: str
+    interpreter: str | None
+    signature: Signature | None
+    manifest: Manifest
+    bundle_digest: str
+    size_bytes: int
+    load_s: float | None
+    created_at: str
+    created_by: str
+    origin: Origin
+    trust: TrustRecord | None
+    error: ErrorBody | None
+    created: bool = True
+    """False where the same version stood already and this upload added nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelSummary:
+    """A model in a list. ``state`` is the active version's, or the latest's where none is."""
+
+    name: str
+    active: int | None
+    latest: int
+    version_count: int
+    state: VersionState
+    description: str | None
+    tags: tuple[str, ...]
+    runtime: str
+    updated_at: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelPage:
+    """A page of models by name; pass ``next_cursor`` to get the next one."""
+
+    items: tuple[ModelSummary, ...]
+    next_cursor: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelDetail:
+    """A model with its latest versions, newest first."""
+
+    model: ModelSummary
+    versions: tuple[VersionSummary, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MissingRequest:
+    """A question: which of these blobs are not stored."""
+
+    digests: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MissingAnswer:
+    """The digests, of those asked for, whose bytes must be sent."""
+
+    missing: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlobStored:
+    """The blob is on disk, verified and synced."""
+
+    digest: str
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogText:
+    """The end of a version's log."""
+
+    reference: str
+    text: str
+    truncated: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InvokeRequest:
+    """Call a version with inputs as plain JSON.
+
+    Nested lists become tensors, text becomes text, ``{"base64": "…"}`` becomes a file.
+    """
+
+    model: str
+    inputs: dict[str, JsonValue] = field(default_factory=dict)
+    timeout_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InvokeAnswer:
+    """Outputs as plain JSON.
+
+    A tensor is ``{"dtype", "shape", "data"}`` with nested lists (null for NaN and Infinity,
+    ``[re, im]`` for a complex number), bytes are ``{"base64", "file_name"}``.
+    """
+
+    id: str
+    reference: str
+    outputs: dict[str, JsonValue]
+    timings: Timings
+    logs: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InvocationSummary:
+    """An invocation in a list."""
+
+    id: str
+    reference: str
+    version_id: str
+    state: InvocationState
+    caller: Caller
+    accepted_at: str
+    ended_at: str | None
+    timings: Timings | None
+    input_bytes: int
+    output_bytes: int | None
+    error_code: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InvocationDetail:
+    """An invocation with what was captured of it, values as in `InvokeAnswer`."""
+
+    invocation: InvocationSummary
+    inputs: dict[str, JsonValue] | None
+    outputs: dict[str, JsonValue] | None
+    error: ErrorBody | None
+    logs: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InvocationPage:
+    """A page of invocations, newest first."""
+
+    items: tuple[InvocationSummary, ...]
+    next_cursor: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExecutorStatus:
+    """The executor process, as its supervisor sees it."""
+
+    state: Literal["starting", "ready", "restarting", "stopped"]
+    pid: int | None = None
+    uptime_s: float | None = None
+    restarts: int = 0
+    connections: int = 0
+    deployments: tuple[DeploymentStatus, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerStatus:
+    """The server at a glance."""
+
+    server_id: str
+    version: str
+    protocol: int
+    model_count: int
+    executor: ExecutorStatus
+    devices: tuple[DeviceStatus, ...] = ()

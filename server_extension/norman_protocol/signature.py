@@ -1,0 +1,173 @@
+"""Signatures: the typed inputs and outputs of a version, and whether given values fit them."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+from norman_protocol.decoding import JsonValue
+from norman_protocol.errors import InputInvalid
+from norman_protocol.values import Value, describe_value
+
+__all__ = ["Modality", "Parameter", "Signature", "check_inputs", "describe_parameter"]
+
+
+class Modality(enum.Enum):
+    """What a parameter is to a person."""
+
+    TENSOR = "tensor"
+    TEXT = "text"
+    INTEGER = "integer"
+    FLOAT = "float"
+    BOOLEAN = "boolean"
+    JSON = "json"
+    FILE = "file"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parameter:
+    """One input or output.
+
+    Attributes
+    ----------
+    modality
+        What it is to a person.
+    dtype, shape
+        For tensors. The dtype is a name of `DTYPES`, None where any will do. A size in the shape
+        is a number, a symbol (such as ``batch``) or None where any will do; the whole shape is
+        None where even the rank is free.
+    required, default
+        Whether it may be left out, and what the model then takes (for showing: the model's own
+        code applies it).
+    nullable
+        Whether null (None) is a value of it.
+    """
+
+    name: str
+    modality: Modality
+    dtype: str | None = None
+    shape: tuple[int | str | None, ...] | None = None
+    required: bool = True
+    default: JsonValue = None
+    nullable: bool = False
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signature:
+    """The typed inputs and outputs of a version, in their order."""
+
+    inputs: tuple[Parameter, ...] = ()
+    outputs: tuple[Parameter, ...] = ()
+
+
+# json stands for each modality: a list may become a tensor, {"base64": "…"} a file. The worker,
+# which has NumPy, converts it and checks the rest.
+_KINDS: dict[Modality, tuple[str, ...]] = {
+    Modality.TENSOR: ("tensor", "json"),
+    Modality.TEXT: ("text", "json"),
+    Modality.INTEGER: ("json", "tensor"),
+    Modality.FLOAT: ("json", "tensor"),
+    Modality.BOOLEAN: ("json", "tensor"),
+    Modality.JSON: ("json", "text", "tensor"),
+    Modality.FILE: ("bytes", "json"),
+}
+
+
+def describe_parameter(parameter: Parameter) -> str:
+    """Say in a few words what a parameter takes.
+
+    Examples
+    --------
+    >>> describe_parameter(Parameter(name="x", modality=Modality.TENSOR, dtype="float32",
+    ...                              shape=("batch", 64)))
+    'float32[batch,64]'
+    """
+    if parameter.modality is not Modality.TENSOR:
+        return str(parameter.modality.value)
+    dtype = parameter.dtype or "tensor"
+    if parameter.shape is None:
+        return dtype if parameter.dtype is None else f"{dtype}[…]"
+    sizes = ",".join("?" if size is None else str(size) for size in parameter.shape)
+    return f"{dtype}[{sizes}]"
+
+
+def check_inputs(signature: Signature, values: Mapping[str, Value]) -> None:
+    """Check names, kinds, dtypes and shapes of the values for one call.
+
+    Raises
+    ------
+    InputInvalid
+        An input is unknown (with the nearest names), missing, or of another kind, dtype or shape.
+    """
+    known = {parameter.name: parameter for parameter in signature.inputs}
+    for name, value in values.items():
+        parameter = known.get(name)
+        if parameter is None:
+            raise _unknown_input(name, signature)
+        _check_value(parameter, value)
+    for parameter in signature.inputs:
+        if parameter.required and parameter.name not in values:
+            raise InputInvalid(
+                f"Input {parameter.name!r} ({describe_parameter(parameter)}) is missing.",
+                input=parameter.name,
+                expected=describe_parameter(parameter),
+            )
+
+
+def _unknown_input(name: str, signature: Signature) -> InputInvalid:
+    names = [parameter.name for parameter in signature.inputs]
+    nearest = get_close_matches(name, names, n=3, cutoff=0.4)
+    if nearest:
+        hint = f"Did you mean {' or '.join(map(repr, nearest))}?"
+    else:
+        hint = f"The inputs are {', '.join(names)}." if names else "The model takes no inputs."
+    return InputInvalid(
+        f"There is no input {name[:60]!r}. {hint}", input=name, nearest=nearest or names
+    )
+
+
+def _check_value(parameter: Parameter, value: Value) -> None:
+    if value.kind not in _KINDS[parameter.modality]:
+        raise _misfit(parameter, value, "")
+    if value.kind != "tensor":
+        return
+    if parameter.modality in (Modality.INTEGER, Modality.FLOAT, Modality.BOOLEAN):
+        if value.shape not in ((), (1,)):
+            raise _misfit(parameter, value, " Send one number.")
+        return
+    if parameter.modality is not Modality.TENSOR:
+        return
+    if parameter.dtype is not None and parameter.dtype != value.dtype:
+        raise _misfit(parameter, value, _conversion_hint(parameter.dtype))
+    if not _shape_fits(parameter.shape, value.shape or ()):
+        raise _misfit(parameter, value, "")
+
+
+def _conversion_hint(dtype: str) -> str:
+    if dtype == "string":
+        return " Send an array of str."
+    return f" Convert it, for example with .astype({dtype!r})."
+
+
+def _shape_fits(wanted: tuple[int | str | None, ...] | None, given: tuple[int, ...]) -> bool:
+    if wanted is None:
+        return True
+    if len(wanted) != len(given):
+        return False
+    return all(
+        not isinstance(size, int) or size == actual
+        for size, actual in zip(wanted, given, strict=True)
+    )
+
+
+def _misfit(parameter: Parameter, value: Value, hint: str) -> InputInvalid:
+    expected, received = describe_parameter(parameter), describe_value(value)
+    return InputInvalid(
+        f"Input {parameter.name!r} takes {expected}, not {received}.{hint}",
+        input=parameter.name,
+        expected=expected,
+        received=received,
+    )

@@ -1,0 +1,134 @@
+"""Values: what goes into a model and comes out, as a small descriptor and one buffer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias, get_args
+
+from norman_protocol.errors import ProtocolViolation
+from norman_protocol.frames import Buffer
+from norman_protocol.tensors import tensor_bytes
+
+__all__ = [
+    "Kind",
+    "Value",
+    "describe_value",
+    "join_values",
+    "split_values",
+]
+
+Kind: TypeAlias = Literal["tensor", "text", "json", "bytes"]
+"""tensor: dense row-major elements; text: UTF-8; json: UTF-8 of strict JSON; bytes: a file."""
+
+_KINDS = frozenset(get_args(Kind))
+_MAX_RANK = 64
+_MAX_NAME_CHARACTERS = 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Value:
+    """One value on the wire.
+
+    Attributes
+    ----------
+    kind
+        How to read ``buffer``.
+    dtype, shape
+        Element type (a name of `norman_protocol.tensors.DTYPES`) and shape; for tensors only.
+    file_name
+        For bytes that were a file: its last path component. Never used as a path.
+    buffer
+        The bytes. Read-only where it was received.
+    """
+
+    kind: Kind
+    dtype: str | None = None
+    shape: tuple[int, ...] | None = None
+    file_name: str | None = None
+    buffer: Buffer = b""
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of the buffer."""
+        return self.buffer.nbytes if isinstance(self.buffer, memoryview) else len(self.buffer)
+
+
+def describe_value(value: Value) -> str:
+    """Say in a few words what a value is.
+
+    Examples
+    --------
+    >>> describe_value(Value(kind="tensor", dtype="float32", shape=(1, 4), buffer=bytes(16)))
+    'float32[1,4]'
+    >>> describe_value(Value(kind="text", buffer=b"hello"))
+    'text (5 B)'
+    """
+    if value.kind == "tensor":
+        return f"{value.dtype}[{','.join(map(str, value.shape or ()))}]"
+    return f"{value.kind} ({value.size_bytes} B)"
+
+
+def join_values(values: Mapping[str, Value]) -> tuple[dict[str, Any], list[Buffer]]:
+    """Write named values as the descriptors for a frame's header and the buffers beside it.
+
+    The order of the mapping is the order of the buffers.
+    """
+    descriptors: dict[str, Any] = {}
+    for name, value in values.items():
+        descriptor: dict[str, Any] = {"kind": value.kind}
+        if value.kind == "tensor":
+            descriptor["dtype"] = value.dtype
+            descriptor["shape"] = value.shape
+        if value.file_name is not None:
+            descriptor["file_name"] = value.file_name
+        descriptors[name] = descriptor
+    return descriptors, [value.buffer for value in values.values()]
+
+
+def split_values(descriptors: Any, buffers: Sequence[Buffer]) -> dict[str, Value]:
+    """Read what `join_values` wrote, checking every size.
+
+    Raises
+    ------
+    ProtocolViolation
+        A descriptor is malformed, or its buffer isn't as long as dtype and shape say.
+    """
+    if type(descriptors) is not dict or len(descriptors) != len(buffers):
+        raise ProtocolViolation("The values and the buffers of a frame don't match.")
+    return {
+        name: _split_value(name, descriptor, buffer)
+        for (name, descriptor), buffer in zip(descriptors.items(), buffers, strict=True)
+    }
+
+
+def _split_value(name: str, descriptor: Any, buffer: Buffer) -> Value:
+    if type(descriptor) is not dict or len(name) > _MAX_NAME_CHARACTERS:
+        raise ProtocolViolation(f"Value {name[:60]!r} is malformed.")
+    kind: Any = descriptor.get("kind")
+    if kind == "tensor":
+        return _split_tensor(name, descriptor, buffer)
+    if kind not in _KINDS:
+        raise ProtocolViolation(f"Value {name!r} is of the unknown kind {str(kind)[:60]!r}.")
+    file_name = descriptor.get("file_name")
+    if file_name is not None and type(file_name) is not str:
+        raise ProtocolViolation(f"Value {name!r} has a file name that is no text.")
+    return Value(kind=kind, file_name=file_name, buffer=buffer)
+
+
+def _split_tensor(name: str, descriptor: dict[str, Any], buffer: Buffer) -> Value:
+    dtype, shape = descriptor.get("dtype"), descriptor.get("shape")
+    if type(dtype) is not str or type(shape) is not list or len(shape) > _MAX_RANK:
+        raise ProtocolViolation(f"Tensor {name!r} has no proper dtype and shape.")
+    for size in shape:
+        if type(size) is not int or not 0 <= size < 1 << 48:
+            raise ProtocolViolation(f"Tensor {name!r} has a size that is no whole number.")
+    value = Value(kind="tensor", dtype=dtype, shape=tuple(shape), buffer=buffer)
+    expected = tensor_bytes(dtype, shape)
+    fits = value.size_bytes >= expected if dtype == "string" else value.size_bytes == expected
+    if not fits:
+        raise ProtocolViolation(
+            f"Tensor {name!r} is {describe_value(value)}, which takes {expected} bytes; "
+            f"{value.size_bytes} came."
+        )
+    return value
