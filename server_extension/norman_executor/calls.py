@@ -1,0 +1,123 @@
+"""Calls: one invocation each, from its acceptance to its one terminal state."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from norman_protocol.errors import Cancelled, Interrupted, NormanError, TimedOut
+from norman_protocol.identifiers import new_id
+from norman_protocol.messages import (
+    Caller,
+    Ended,
+    Failure,
+    InvocationState,
+    Prediction,
+    Result,
+    Timings,
+)
+from norman_protocol.values import Value
+
+__all__ = ["Call", "ended_record", "failure_answer", "result_answer"]
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Call:
+    """A call on its way. ``answer`` is what takes the Result or Failure."""
+
+    request_id: str
+    reference: str
+    version_id: str
+    caller: Caller
+    values: Mapping[str, Value]
+    timeout_s: float
+    answer: Callable[[Result | Failure], None]
+    invocation_id: str = field(default_factory=new_id)
+    accepted_at: float = field(default_factory=time.time)
+    accepted_clock: float = field(default_factory=time.perf_counter)
+    dispatched_clock: float = 0.0
+    deadline: asyncio.TimerHandle | None = None
+    ended: bool = False
+
+    @property
+    def input_bytes(self) -> int:
+        """Bytes of all inputs."""
+        return sum(value.size_bytes for value in self.values.values())
+
+    def timings(self, model_s: float = 0.0) -> Timings:
+        """Durations up to now."""
+        now = time.perf_counter()
+        dispatched = self.dispatched_clock or now
+        return Timings(
+            queue_s=round(dispatched - self.accepted_clock, 7),
+            model_s=round(model_s, 7),
+            total_s=round(now - self.accepted_clock, 7),
+        )
+
+
+def result_answer(call: Call, prediction: Prediction, timings: Timings) -> Result:
+    """Build the answer to a call that succeeded."""
+    return Result(
+        id=call.request_id,
+        invocation_id=call.invocation_id,
+        reference=call.reference,
+        timings=timings,
+        logs=prediction.logs,
+        values=prediction.values,
+    )
+
+
+def failure_answer(call: Call, error: NormanError) -> Failure:
+    """Build the answer to a call that failed; it names the invocation and the version."""
+    details = {**error.details, "invocation_id": call.invocation_id}
+    if "reference" in details or hasattr(error, "reference"):
+        details["reference"] = call.reference
+    return Failure(id=call.request_id, code=error.code, message=error.message, details=details)
+
+
+def ended_record(
+    call: Call,
+    *,
+    timings: Timings,
+    capture_limit_bytes: int,
+    prediction: Prediction | None = None,
+    error: NormanError | None = None,
+) -> Ended:
+    """Build the journal's record of how a call ended."""
+    if prediction is not None:
+        output_bytes = sum(value.size_bytes for value in prediction.values.values())
+        captured = output_bytes <= capture_limit_bytes
+        return Ended(
+            invocation_id=call.invocation_id,
+            state="succeeded",
+            ended_at=time.time(),
+            timings=timings,
+            output_bytes=output_bytes,
+            captured=captured,
+            logs=prediction.logs,
+            values=prediction.values if captured else {},
+        )
+    if error is None:
+        raise ValueError("a call ends with a prediction or an error")
+    return Ended(
+        invocation_id=call.invocation_id,
+        state=_state_of(error),
+        ended_at=time.time(),
+        timings=timings,
+        error_code=error.code,
+        error_message=error.message,
+        error_details=error.details,
+        logs=str(error.details.get("logs", "")),
+    )
+
+
+def _state_of(error: NormanError) -> InvocationState:
+    if isinstance(error, Cancelled):
+        return "cancelled"
+    if isinstance(error, TimedOut):
+        return "timed_out"
+    if isinstance(error, Interrupted):
+        return "interrupted"
+    return "failed"

@@ -1,0 +1,150 @@
+"""Worker processes: how one is started, watched and ended."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import psutil
+
+__all__ = ["WorkerProcess", "describe_exit", "log_tail", "scrub_environment"]
+
+_SECRET_PREFIXES = ("NORMAN_", "JUPYTERHUB_", "JPY_", "JUPYTER_TOKEN", "JUPYTER_SERVER_")
+_EXIT_GRACE_S = 5.0
+_LOG_TAIL_BYTES = 8 * 1024
+
+
+def scrub_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return an environment without the variables that carry this server's tokens and addresses.
+
+    Examples
+    --------
+    >>> scrub_environment({"PATH": "/bin", "NORMAN_TOKEN": "t", "JPY_API_TOKEN": "t"})
+    {'PATH': '/bin'}
+    """
+    return {
+        name: value for name, value in environment.items() if not name.startswith(_SECRET_PREFIXES)
+    }
+
+
+def describe_exit(status: int) -> str:
+    """Say how a process ended, from its return code.
+
+    Examples
+    --------
+    >>> describe_exit(-11), describe_exit(3)
+    ('killed by signal 11 (SIGSEGV)', 'exited with status 3')
+    """
+    if status >= 0:
+        return f"exited with status {status}"
+    try:
+        return f"killed by signal {-status} ({signal.Signals(-status).name})"
+    except ValueError:
+        return f"killed by signal {-status}"
+
+
+def log_tail(path: Path, start: int) -> str:
+    """Return the end of a log, from byte ``start`` at the earliest; at most 8 KiB."""
+    try:
+        with path.open("rb") as log:
+            size = log.seek(0, os.SEEK_END)
+            log.seek(max(start, size - _LOG_TAIL_BYTES))
+            return log.read().decode("utf-8", "replace")
+    except OSError:
+        return ""
+
+
+class WorkerProcess:
+    """One worker: a process in a session of its own, a socket to it, a scratch folder.
+
+    Made by `start`; ended by `end`, which is safe to call again.
+    """
+
+    def __init__(
+        self, process: asyncio.subprocess.Process, scratch: Path, log_path: Path, log_start: int
+    ) -> None:
+        self._process = process
+        self._scratch = scratch
+        self._log_path = log_path
+        self._log_start = log_start
+        self.pid = process.pid
+        self.started_at = _start_time(process.pid)
+
+    @classmethod
+    async def start(
+        cls, *, interpreter: str, archive: Path, run_folder: Path, log_path: Path
+    ) -> tuple[WorkerProcess, socket.socket]:
+        """Start a worker and return it with our end of its socket.
+
+        Raises
+        ------
+        OSError
+            The interpreter can't be started, or the log not be written.
+        """
+        ours, theirs = socket.socketpair()
+        scratch = Path(tempfile.mkdtemp(prefix="replica-", dir=run_folder))
+        try:
+            with theirs, log_path.open("ab") as log:
+                start = log.tell()
+                process = await asyncio.create_subprocess_exec(
+                    interpreter,
+                    str(archive),
+                    "--socket-fd",
+                    str(theirs.fileno()),
+                    stdin=asyncio.subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    cwd=scratch,
+                    env=scrub_environment(os.environ),
+                    pass_fds=(theirs.fileno(),),
+                    start_new_session=True,
+                )
+        except BaseException:
+            ours.close()
+            shutil.rmtree(scratch, ignore_errors=True)
+            raise
+        return cls(process, scratch, log_path, start), ours
+
+    async def wait(self) -> str:
+        """Wait for the process to end and say how it did."""
+        return describe_exit(await self._process.wait())
+
+    async def end(self, *, gracefully: bool) -> str:
+        """End the process and everything it started; say how it ended.
+
+        A graceful end waits for a worker whose socket was closed before; then, or at once, its
+        whole process group is killed.
+        """
+        if gracefully:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_EXIT_GRACE_S):
+                    await self._process.wait()
+        self._kill_group()
+        status = await self._process.wait()
+        await asyncio.to_thread(shutil.rmtree, self._scratch, ignore_errors=True)
+        return describe_exit(status)
+
+    def _kill_group(self) -> None:
+        """Kill what lives in the group: what a model forked may outlive the worker itself."""
+        if self._process.returncode is not None and psutil.pid_exists(self.pid):
+            return  # reaped, and the number belongs to somebody else by now
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, signal.SIGKILL)
+
+    async def log_tail(self) -> str:
+        """Return the end of what this worker wrote to its log."""
+        return await asyncio.to_thread(log_tail, self._log_path, self._log_start)
+
+
+def _start_time(pid: int) -> float:
+    try:
+        return float(psutil.Process(pid).create_time())
+    except psutil.Error:
+        return 0.0

@@ -1,0 +1,130 @@
+"""Routing: from a reference to the version that serves it. Pure; the server sends the tables."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+
+from norman_protocol.errors import ModelNotFound, NotReady, VersionNotFound
+from norman_protocol.messages import Route
+from norman_protocol.references import ACTIVE, LATEST, Reference, name_key, parse_reference
+
+__all__ = ["Routes"]
+
+_CACHE_LIMIT = 4096
+_NEAREST_CANDIDATES = 500
+
+
+class Routes:
+    """The routing of every model.
+
+    Examples
+    --------
+    >>> routes = Routes()
+    >>> routes.replace(Route(id="1", name="digits", aliases={"active": 1},
+    ...                      versions={"1": RouteTarget(version_id="v", state="ready")}))
+    >>> routes.resolve("digits")
+    'v'
+    """
+
+    def __init__(self) -> None:
+        self._routes: dict[str, Route] = {}
+        self._resolved: dict[str, str] = {}
+
+    def replace(self, route: Route) -> None:
+        """Take the whole routing of one model."""
+        self._routes[name_key(route.name)] = route
+        self._resolved.clear()
+
+    def forget(self, name: str) -> None:
+        """Drop a model."""
+        self._routes.pop(name_key(name), None)
+        self._resolved.clear()
+
+    def resolve(self, text: str) -> str:
+        """Return the id of the version that a reference means now.
+
+        Raises
+        ------
+        NameInvalid, ModelNotFound, VersionNotFound
+            No reference, or nothing of that name or number.
+        NotReady
+            The version is loading or failed, or the model has no active one.
+        """
+        resolved = self._resolved.get(text)
+        if resolved is None:
+            resolved = self._resolve(parse_reference(text))
+            if len(self._resolved) >= _CACHE_LIMIT:
+                self._resolved.clear()
+            self._resolved[text] = resolved
+        return resolved
+
+    def _resolve(self, reference: Reference) -> str:
+        route = self._routes.get(name_key(reference.name))
+        if route is None:
+            raise self._no_model(reference.name)
+        number = _number(route, reference)
+        target = route.versions[str(number)]
+        if target.state != "ready":
+            raise NotReady(
+                f"{route.name}@{number} is {target.state}. "
+                + ("Wait until it is ready." if target.state == "loading" else _SHOW_HINT)
+                + _ready_hint(route),
+                reference=f"{route.name}@{number}",
+                state=target.state,
+            )
+        return target.version_id
+
+    def _no_model(self, name: str) -> ModelNotFound:
+        key = name_key(name)
+        candidates = {
+            other: route.name for other, route in self._routes.items() if other[:1] == key[:1]
+        } or {other: route.name for other, route in self._routes.items()}
+        shortlist = list(candidates)[:_NEAREST_CANDIDATES]
+        nearest = [candidates[match] for match in get_close_matches(key, shortlist, n=3)]
+        if nearest:
+            hint = f"Did you mean {' or '.join(nearest)}?"
+        elif candidates:
+            hint = "List the models with: %norman models"
+        else:
+            hint = "Nothing is uploaded yet: %norman upload ./model"
+        return ModelNotFound(f"There is no model {name!r}. {hint}", name=name, nearest=nearest)
+
+
+_SHOW_HINT = "See why with: %norman show"
+
+
+def _number(route: Route, reference: Reference) -> int:
+    numbers = sorted(map(int, route.versions))
+    if reference.selector == LATEST and numbers:
+        return numbers[-1]
+    if isinstance(reference.selector, int):
+        number: int | None = reference.selector
+    else:
+        number = route.aliases.get(reference.selector)
+    if number is not None and str(number) in route.versions:
+        return number
+    if reference.selector == ACTIVE:
+        raise NotReady(_no_active(route, numbers), reference=route.name, state="inactive")
+    shown = ", ".join(map(str, numbers[-20:]))
+    aliases = f" Its aliases: {', '.join(sorted(route.aliases))}." if route.aliases else ""
+    raise VersionNotFound(
+        f"There is no {route.name}@{reference.selector}. "
+        + (f"{route.name} has the versions {shown}.{aliases}" if numbers else "It has no version."),
+        reference=f"{route.name}@{reference.selector}",
+        versions=numbers,
+    )
+
+
+def _no_active(route: Route, numbers: list[int]) -> str:
+    if not numbers:
+        return f"{route.name} has no version. Upload one: %norman upload PATH --name {route.name}"
+    latest = route.versions[str(numbers[-1])].state
+    return (
+        f"{route.name} has no active version; {route.name}@{numbers[-1]} is {latest}. "
+        f"Name a version, such as {route.name}@{numbers[-1]}."
+    )
+
+
+def _ready_hint(route: Route) -> str:
+    ready = [int(number) for number, target in route.versions.items() if target.state == "ready"]
+    return f" {route.name}@{max(ready)} is ready." if ready else ""
