@@ -1,0 +1,1 @@
+"""What development needs besides the product: the demo, and the renewal of the constraints."""

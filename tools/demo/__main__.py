@@ -1,0 +1,56 @@
+"""``python -m tools.demo run | lab | serve``: the demo, its JupyterLab, its server alone."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from norman_protocol.errors import NormanError
+from tools.demo.home import DemoHome, prepare, server_environment
+from tools.demo.run import run_demo
+from tools.demo.server import DemoFailed, jupyter_options
+
+_REPOSITORY = Path(__file__).resolve().parents[2]
+_NOTEBOOK = _REPOSITORY / "examples" / "quickstart.ipynb"
+_HOME = DemoHome(root=_REPOSITORY / ".demo")
+
+
+def _serve(module: str, options: Sequence[str]) -> NoReturn:
+    prepare(_HOME, fresh=False)
+    target = _HOME.notebooks / _NOTEBOOK.name
+    if not target.exists():
+        shutil.copyfile(_NOTEBOOK, target)
+    command = [sys.executable, "-m", module, *jupyter_options(_HOME), *options]
+    os.execve(sys.executable, command, server_environment(_HOME, os.environ))  # noqa: S606
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Carry out one command; return the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m tools.demo", description=__doc__)
+    parser.add_argument("command", choices=("run", "lab", "serve"))
+    parser.add_argument("options", nargs="*", help="further options of the Jupyter server")
+    parsed = parser.parse_args(arguments)
+    if parsed.command == "lab":
+        _serve("jupyterlab", [f"--LabApp.default_url=/lab/tree/{_NOTEBOOK.name}", *parsed.options])
+    if parsed.command == "serve":
+        _serve("norman_server", parsed.options)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ended in order, as by Ctrl-C
+    try:
+        run_demo(_NOTEBOOK, _HOME)
+    except (DemoFailed, NormanError) as error:
+        sys.stderr.write(f"\nThe demo failed. {error}\n")
+        return 1
+    except KeyboardInterrupt:
+        sys.stderr.write("\nThe demo was stopped.\n")
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
