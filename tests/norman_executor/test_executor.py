@@ -478,7 +478,8 @@ async def test_too_many_connections_are_refused(executor_with):
 
 
 async def test_socket_is_closed_to_other_users(executor):
-    assert Path(executor.configuration.socket_path).stat().st_mode & 0o777 == 0o600
+    path = Path(executor.configuration.socket_path)
+    assert path.stat().st_mode & 0o777 == 0o600  # noqa: ASYNC240 - one stat
 
 
 async def test_hello_twice_ends_the_connection(executor):
