@@ -65,7 +65,8 @@ def collect_output(
         return
     if kind == "update_display_data":
         for shown in displays.get(content["transient"]["display_id"], ()):
-            shown.update(_as_node({"data": content["data"], "metadata": content["metadata"]}))
+            shown["data"] = _as_node(content["data"])
+            shown["metadata"] = _as_node(content["metadata"])
         return
     if kind not in _OUTPUT_TYPES:
         return

@@ -19,7 +19,7 @@ import psutil
 from norman_protocol.rest import API_PATH
 from tools.demo.home import DemoHome, server_environment
 
-__all__ = ["DemoFailed", "JupyterServer", "jupyter_options", "start_server"]
+__all__ = ["DemoFailed", "JupyterServer", "free_port", "jupyter_options", "start_server"]
 
 _START_TIMEOUT_S = 60.0
 _STOP_TIMEOUT_S = 20.0
@@ -61,7 +61,8 @@ def jupyter_options(home: DemoHome) -> list[str]:
     return options
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port of loopback that nobody listens on now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -77,7 +78,7 @@ def start_server(home: DemoHome) -> Iterator[JupyterServer]:
     DemoFailed
         The server didn't start, or it left processes behind.
     """
-    port, token = _free_port(), secrets.token_hex(24)
+    port, token = free_port(), secrets.token_hex(24)
     environment = server_environment(home, os.environ)
     environment["JUPYTER_TOKEN"] = token  # on the command line everybody could read it
     command = [sys.executable, "-m", "jupyter_server", "--no-browser"]

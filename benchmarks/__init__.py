@@ -1,0 +1,1 @@
+"""Reproducible measurements, with reference rows: ``python -m benchmarks --help``."""

@@ -1,0 +1,175 @@
+"""The ways to the model: in process, through Norman, and through the reference service.
+
+A new row is one more context manager that yields a call, and its line in `rows`.
+"""
+
+from __future__ import annotations
+
+import functools
+import http.client
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+import httpx
+import numpy as np
+import onnxruntime
+
+from benchmarks.measure import Call, Row
+from benchmarks.tiny_model import INPUT, MODEL_VARIABLE, OUTPUT, SAMPLE
+from norman_jupyter import BlockingNorman
+from norman_protocol.rest import API_PATH
+from tools.demo.server import JupyterServer, free_port
+
+__all__ = ["FASTAPI_ROWS", "FAST_PATH", "IN_PROCESS", "REST", "Setting", "rows", "start_fastapi"]
+
+IN_PROCESS = "onnxruntime in process"
+FAST_PATH = "Norman, same host"
+REST = "Norman over REST"
+REST_JSON = "Norman over REST, JSON by http.client"
+FASTAPI_ROWS = ("FastAPI, called by http.client", "FastAPI, called by httpx")
+
+_START_TIMEOUT_S = 30.0
+_JSON_HEADERS = {"Content-Type": "application/json"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """What the rows call: the model's file, and the two services that serve it."""
+
+    model_path: Path
+    model_name: str
+    norman: JupyterServer
+    fastapi_url: str
+
+
+def rows(setting: Setting) -> Sequence[Row]:
+    """Return every row, the references last."""
+    by_http_client, by_httpx = FASTAPI_ROWS
+    opened: dict[str, Callable[[Setting], AbstractContextManager[Call]]] = {
+        IN_PROCESS: _in_process,
+        FAST_PATH: functools.partial(_norman, transport="local"),
+        REST: functools.partial(_norman, transport="rest"),
+        REST_JSON: _norman_json,
+        by_http_client: _fastapi_http_client,
+        by_httpx: _fastapi_httpx,
+    }
+    return [
+        Row(name=name, open=functools.partial(open_, setting)) for name, open_ in opened.items()
+    ]
+
+
+@contextmanager
+def _in_process(setting: Setting) -> Iterator[Call]:
+    session = onnxruntime.InferenceSession(
+        str(setting.model_path), providers=["CPUExecutionProvider"]
+    )
+    yield lambda: session.run(None, {INPUT: SAMPLE})[0]
+
+
+@contextmanager
+def _norman(setting: Setting, transport: Literal["local", "rest"]) -> Iterator[Call]:
+    url, token = setting.norman.url, setting.norman.token
+    with BlockingNorman(url, token, transport=transport) as norman:
+        yield lambda: norman.invoke(setting.model_name, features=SAMPLE)[OUTPUT]
+
+
+@contextmanager
+def _norman_json(setting: Setting) -> Iterator[Call]:
+    headers = {**_JSON_HEADERS, "Authorization": f"token {setting.norman.token}"}
+    connection = http.client.HTTPConnection(urlsplit(setting.norman.url).netloc)
+
+    def call() -> np.ndarray:
+        body = json.dumps({"model": setting.model_name, "inputs": {INPUT: SAMPLE.tolist()}})
+        answer = _post(connection, f"/{API_PATH}/invocations", body, headers)
+        return np.asarray(answer["outputs"][OUTPUT]["data"], np.float32)
+
+    try:
+        yield call
+    finally:
+        connection.close()
+
+
+@contextmanager
+def _fastapi_http_client(setting: Setting) -> Iterator[Call]:
+    connection = http.client.HTTPConnection(urlsplit(setting.fastapi_url).netloc)
+
+    def call() -> np.ndarray:
+        body = json.dumps({INPUT: SAMPLE.tolist()})
+        answer = _post(connection, "/predict", body, _JSON_HEADERS)
+        return np.asarray(answer[OUTPUT], np.float32)
+
+    try:
+        yield call
+    finally:
+        connection.close()
+
+
+def _post(
+    connection: http.client.HTTPConnection, path: str, body: str, headers: dict[str, str]
+) -> dict[str, Any]:
+    connection.request("POST", path, body, headers)
+    response = connection.getresponse()
+    content = response.read()
+    if response.status != http.HTTPStatus.OK:
+        raise RuntimeError(f"{path}: {response.status} {content[:500]!r}")
+    answer: dict[str, Any] = json.loads(content)
+    return answer
+
+
+@contextmanager
+def _fastapi_httpx(setting: Setting) -> Iterator[Call]:
+    with httpx.Client(base_url=setting.fastapi_url, trust_env=False) as client:
+
+        def call() -> np.ndarray:
+            response = client.post("/predict", json={INPUT: SAMPLE.tolist()})
+            response.raise_for_status()
+            return np.asarray(response.json()[OUTPUT], np.float32)
+
+        yield call
+
+
+@contextmanager
+def start_fastapi(model_path: Path) -> Iterator[str]:
+    """Run the reference service as uvicorn's fastest single process; yield its URL.
+
+    Raises
+    ------
+    RuntimeError
+        It ended, or didn't answer in time.
+    """
+    port = free_port()
+    command = [sys.executable, "-m", "uvicorn", "benchmarks.fastapi_app:app"]
+    command += ["--host", "127.0.0.1", "--port", str(port)]
+    command += ["--log-level", "warning", "--no-access-log"]
+    command += ["--loop", "uvloop", "--http", "httptools"]
+    process = subprocess.Popen(command, env={**os.environ, MODEL_VARIABLE: str(model_path)})
+    url = f"http://127.0.0.1:{port}"
+    try:
+        _wait_until_answering(url, process)
+        yield url
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def _wait_until_answering(url: str, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + _START_TIMEOUT_S
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            raise RuntimeError(f"uvicorn ended with status {process.returncode}.")
+        try:
+            httpx.get(f"{url}/openapi.json", timeout=5.0, trust_env=False).raise_for_status()
+        except httpx.TransportError:
+            time.sleep(0.05)
+        else:
+            return
+    raise RuntimeError(f"The reference service didn't answer in {_START_TIMEOUT_S:.0f} s.")
