@@ -15,12 +15,14 @@ from norman_protocol.errors import PayloadTooLarge, ProtocolViolation, RequestIn
 
 __all__ = [
     "ALIGNMENT_BYTES",
+    "PREFIX_BYTES",
     "Buffer",
     "Frame",
     "FrameDecoder",
     "FrameLimits",
     "decode_frame",
     "encode_frame",
+    "frame_bytes",
     "join_frame",
 ]
 
@@ -31,6 +33,8 @@ ALIGNMENT_BYTES = 64
 """Each buffer starts at a multiple of this in the body: enough for any SIMD load."""
 
 _PREFIX = struct.Struct("<4sIQ")
+PREFIX_BYTES = _PREFIX.size
+"""What `frame_bytes` must see of a frame."""
 _PADDING = bytes(ALIGNMENT_BYTES)
 
 
@@ -223,6 +227,28 @@ def decode_frame(data: Buffer, limits: FrameLimits | None = None) -> Frame:
     end = _PREFIX.size + header_bytes
     header, sizes = _parse_header(view[_PREFIX.size : end], body_bytes, limits)
     return Frame(header, _split(view[end:], sizes))
+
+
+def frame_bytes(prefix: Buffer, limits: FrameLimits | None = None) -> int:
+    """Return the size of the whole frame that begins with these bytes, at least `PREFIX_BYTES`.
+
+    For a file of frames, whose reader remembers how far it came.
+
+    Raises
+    ------
+    ProtocolViolation
+        No frame begins so.
+    PayloadTooLarge
+        A length is over its bound.
+
+    Examples
+    --------
+    >>> frame_bytes(join_frame({"type": "hi"}, [b"12345"]))
+    107
+    """
+    magic, header_bytes, body_bytes = _PREFIX.unpack_from(prefix)
+    _check_prefix(magic, header_bytes, body_bytes, limits or FrameLimits())
+    return _PREFIX.size + int(header_bytes) + int(body_bytes)
 
 
 def _check_prefix(magic: bytes, header_bytes: int, body_bytes: int, limits: FrameLimits) -> None:
