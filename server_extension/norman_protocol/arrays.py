@@ -18,7 +18,7 @@ from norman_protocol.decoding import dump_json, parse_json
 from norman_protocol.errors import InputInvalid, ProtocolViolation, RequestInvalid
 from norman_protocol.frames import Buffer
 from norman_protocol.tensors import DTYPES, join_strings, split_strings
-from norman_protocol.values import Value
+from norman_protocol.values import Value, describe_value
 
 if TYPE_CHECKING:
     import numpy as np
@@ -104,9 +104,11 @@ def _utf8(text: str, name: str) -> bytes:
     try:
         return text.encode()
     except UnicodeEncodeError:
-        raise InputInvalid(
-            f"{name!r} holds lone surrogates, which UTF-8 can't say.", input=name
-        ) from None
+        raise _no_characters(name) from None
+
+
+def _no_characters(name: str) -> InputInvalid:
+    return InputInvalid(f"{name!r} holds lone surrogates, which UTF-8 can't say.", input=name)
 
 
 def _json(value: Any, name: str) -> bytes:
@@ -137,11 +139,10 @@ def array_to_value(array: Any, *, name: str = "value") -> Value:
     Raises
     ------
     InputInvalid
-        Its dtype is none that a tensor can have (dates, records, objects other than str).
+        It gives no array (a tensor on a GPU, say), has masked elements, or its dtype is none that
+        a tensor can have (dates, records, objects other than str).
     """
-    import numpy as np
-
-    dense = np.asarray(array, order="C")
+    dense = _to_numpy(array, name)
     if dense.dtype.kind in "OUT":
         return _text_tensor(dense, name)
     if dense.dtype.byteorder == ">" or (dense.dtype.byteorder == "=" and not _LITTLE):
@@ -156,15 +157,36 @@ def array_to_value(array: Any, *, name: str = "value") -> Value:
             received=dtype,
         )
     shape = tuple(map(int, dense.shape))
+    import numpy as np
+
     flat = dense.reshape(-1).view(np.uint8)
     buffer: Buffer = _pack(flat, known.bits) if known.bits < 8 else flat.data
     return Value(kind="tensor", dtype=dtype, shape=shape, buffer=buffer)
 
 
+def _to_numpy(array: Any, name: str) -> Array:
+    import numpy as np
+
+    if hasattr(array, "mask") and hasattr(array, "filled") and np.any(array.mask):
+        raise InputInvalid(
+            f"{name!r} has masked elements, which no tensor can say. Fill them first, for "
+            "example with .filled(0).",
+            input=name,
+        )
+    try:
+        return np.asarray(array, order="C")
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise InputInvalid(
+            f"{name!r} ({type(array).__qualname__}) gives no array: {error}",
+            input=name,
+            received=type(array).__qualname__,
+        ) from error
+
+
 def _text_tensor(array: Array, name: str) -> Value:
     texts = array.reshape(-1).tolist()
     for text in texts:
-        if type(text) is not str:
+        if not isinstance(text, str):
             raise InputInvalid(
                 f"{name!r} is an array of objects, one of them a {type(text).__qualname__}. "
                 "Arrays of objects may hold str only.",
@@ -172,7 +194,11 @@ def _text_tensor(array: Array, name: str) -> Value:
                 received=type(text).__qualname__,
             )
     shape = tuple(map(int, array.shape))
-    return Value(kind="tensor", dtype="string", shape=shape, buffer=join_strings(texts))
+    try:
+        buffer = join_strings(texts)
+    except UnicodeEncodeError:
+        raise _no_characters(name) from None
+    return Value(kind="tensor", dtype="string", shape=shape, buffer=buffer)
 
 
 def _pack(elements: NDArray[np.uint8], bits: int) -> bytes:
@@ -209,26 +235,29 @@ def value_to_array(value: Value) -> Array:
     ProtocolViolation
         The value is no tensor, or its text is malformed.
     InputInvalid
-        Its element type needs ml_dtypes, which isn't installed here.
+        Its element type needs ml_dtypes, which isn't installed here, or NumPy has no such shape.
     """
-    import numpy as np
-
     if value.kind != "tensor" or value.dtype is None or value.shape is None:
         raise ProtocolViolation(f"A tensor was expected, not {value.kind}.")
-    if value.dtype == "string":
-        texts = split_strings(value.buffer, math.prod(value.shape))
-        array = np.empty(len(texts), object)
-        array[:] = texts
-        return array.reshape(value.shape)
-    dtype = numpy_dtype(value.dtype)
-    bits = DTYPES[value.dtype].bits
+    elements = _elements(value.dtype, math.prod(value.shape), value.buffer)
+    try:
+        return elements.reshape(value.shape)
+    except ValueError as error:  # too many dimensions, or sizes beside a zero that overflow
+        raise InputInvalid(f"NumPy can't hold {describe_value(value)}: {error}") from None
+
+
+def _elements(name: str, count: int, buffer: Buffer) -> Array:
+    import numpy as np
+
+    if name == "string":
+        array = np.empty(count, object)
+        array[:] = split_strings(buffer, count)
+        return array
+    dtype, bits = numpy_dtype(name), DTYPES[name].bits
     if bits < 8:
-        data = np.frombuffer(value.buffer, np.uint8)
-        elements = _unpack(data, bits, math.prod(value.shape), value.dtype.startswith("int"))
-        return elements.view(dtype).reshape(value.shape)
-    if not value.size_bytes:
-        return np.empty(value.shape, dtype)
-    return np.frombuffer(value.buffer, dtype).reshape(value.shape)
+        packed = np.frombuffer(buffer, np.uint8)
+        return _unpack(packed, bits, count, name.startswith("int")).view(dtype)
+    return np.frombuffer(buffer, dtype)
 
 
 def value_to_object(value: Value) -> Any:

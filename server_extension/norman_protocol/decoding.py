@@ -10,6 +10,9 @@ from __future__ import annotations
 import dataclasses
 import enum
 import json
+import math
+import re
+import reprlib
 import types
 import typing
 from collections.abc import Callable, Mapping
@@ -28,6 +31,8 @@ T = TypeVar("T")
 _Decoder: TypeAlias = Callable[[Any, str], Any]
 
 _SCALARS = {str: "text", int: "an integer", float: "a number", bool: "true or false"}
+_SHOWN_CHARACTERS = 60
+_SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 def _refuse_constant(text: str) -> NoReturn:
@@ -36,53 +41,110 @@ def _refuse_constant(text: str) -> NoReturn:
     )
 
 
+def _finite(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        raise RequestInvalid(f"{_shorten(text)} is larger than any 64-bit number.")
+    return number
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    keys = dict(pairs)
+    if len(keys) != len(pairs):
+        seen: set[str] = set()
+        for key, _ in pairs:
+            if key in seen:
+                raise RequestInvalid(f"The key {_shorten(key)!r} stands twice in one object.")
+            seen.add(key)
+    return keys
+
+
+# Built once: json.loads and json.dumps build one for each call that has options.
+_JSON_DECODER = json.JSONDecoder(
+    parse_constant=_refuse_constant, parse_float=_finite, object_pairs_hook=_unique
+)
+_JSON_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+
+
 def parse_json(data: bytes | bytearray | memoryview | str) -> JsonValue:
     """Parse strict JSON.
 
     Raises
     ------
     RequestInvalid
-        Not UTF-8, not JSON, NaN or Infinity, or nested deeper than the interpreter can follow.
+        Not UTF-8, not JSON, a key twice in one object, NaN, Infinity or a number that becomes
+        one, text with lone surrogates, or nested deeper than the interpreter can follow.
+
+    Examples
+    --------
+    >>> parse_json(b'{"seed": 7, "names": ["a", null]}')
+    {'seed': 7, 'names': ['a', None]}
     """
     try:
         text = data if isinstance(data, str) else str(data, "utf-8")
-        return json.loads(text, parse_constant=_refuse_constant)
+        value = _JSON_DECODER.decode(text)
+        if _SURROGATE_ESCAPE.search(text):  # a lone one could never be written as UTF-8 again
+            _JSON_ENCODER.encode(value).encode()
     except RecursionError:
         raise RequestInvalid("The JSON is nested too deep.") from None
     except UnicodeDecodeError as error:
         raise RequestInvalid(f"The JSON is not UTF-8 (byte {error.start}).") from None
+    except UnicodeEncodeError:
+        raise RequestInvalid("The JSON holds a lone surrogate, which is no character.") from None
     except ValueError as error:
         raise RequestInvalid(f"This is not JSON: {error}") from None
+    return value
 
 
-def dump_json(value: JsonValue) -> bytes:
+def dump_json(value: JsonValue, *, surrogates: Literal["strict", "replace"] = "strict") -> bytes:
     """Write compact, strict JSON.
+
+    Parameters
+    ----------
+    surrogates
+        What becomes of lone surrogates, which UTF-8 can't say: an error, or a question mark.
 
     Raises
     ------
     RequestInvalid
         The value holds NaN, Infinity, or something that JSON has no word for.
+
+    Examples
+    --------
+    >>> dump_json({"seed": 7, "names": ("a", None)})
+    b'{"seed":7,"names":["a",null]}'
     """
     try:
-        return json.dumps(
-            value, ensure_ascii=False, allow_nan=False, separators=(",", ":")
-        ).encode()
+        return _JSON_ENCODER.encode(value).encode("utf-8", surrogates)
     except (RecursionError, UnicodeEncodeError, TypeError, ValueError) as error:
         raise RequestInvalid(f"The value can't be written as JSON: {error}") from None
 
 
 def encode(value: Any) -> JsonValue:
-    """Turn dataclasses, enums and tuples into what `dump_json` takes; defaults are written too."""
+    """Turn dataclasses, enums and tuples into what `dump_json` takes; defaults are written too.
+
+    Raises
+    ------
+    RequestInvalid
+        The value is nested deeper than the interpreter can follow.
+    """
+    try:
+        return _encode(value)
+    except RecursionError:
+        raise RequestInvalid("The value is nested too deep.") from None
+
+
+def _encode(value: Any) -> JsonValue:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {
-            field.name: encode(getattr(value, field.name)) for field in dataclasses.fields(value)
+            field.name: _encode(getattr(value, field.name)) for field in dataclasses.fields(value)
         }
     if isinstance(value, enum.Enum):
         return value.value
     if isinstance(value, Mapping):
-        return {key: encode(item) for key, item in value.items()}
+        return {key: _encode(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [encode(item) for item in value]
+        return [_encode(item) for item in value]
     return value
 
 
@@ -109,16 +171,24 @@ def decode(cls: type[T], value: JsonValue, *, tolerant: bool = False, **extra: A
 
 
 def _fail(place: str, expected: str, value: Any) -> NoReturn:
-    shown = repr(value)
-    if len(shown) > 60:
-        shown = shown[:57] + "..."
+    # reprlib bounds both depth and length: the value is a stranger's.
+    shown = _shorten(reprlib.repr(value))
+    place = _shorten_place(place)
     raise RequestInvalid(f"{place or 'The body'} must be {expected}, not {shown}.", field=place)
+
+
+def _shorten(text: str) -> str:
+    return text if len(text) <= _SHOWN_CHARACTERS else f"{text[: _SHOWN_CHARACTERS - 3]}..."
+
+
+def _shorten_place(place: str) -> str:
+    return place if len(place) <= 300 else f"{place[:150]}...{place[-147:]}"
 
 
 @lru_cache(maxsize=512)
 def _decoder(kind: Any, tolerant: bool) -> _Decoder:
     if kind is Any:
-        return lambda value, place: value
+        return _anything
     if kind in _SCALARS:
         return _scalar_decoder(kind)
     if kind is type(None):
@@ -134,6 +204,10 @@ def _without_extra(decoder: Callable[[Any, str, dict[str, Any]], Any]) -> _Decod
     return lambda value, place: decoder(value, place, {})
 
 
+def _anything(value: Any, place: str) -> Any:  # noqa: ARG001 - a decoder's signature
+    return value
+
+
 def _none(value: Any, place: str) -> None:
     if value is not None:
         _fail(place, "null", value)
@@ -145,11 +219,21 @@ def _scalar_decoder(kind: type) -> _Decoder:
     def decode_scalar(value: Any, place: str) -> Any:
         if type(value) is kind:
             return value
-        if kind is float and type(value) is int:
+        _fail(place, expected, value)
+
+    def decode_integer(value: Any, place: str) -> Any:
+        if type(value) is int and -(1 << 63) <= value < 1 << 63:
+            return value
+        _fail(place, "an integer of 64 bits" if type(value) is int else expected, value)
+
+    def decode_float(value: Any, place: str) -> Any:
+        if type(value) is float:
+            return value
+        if type(value) is int and abs(value) < 1 << 1023:
             return float(value)
         _fail(place, expected, value)
 
-    return decode_scalar
+    return {int: decode_integer, float: decode_float}.get(kind, decode_scalar)
 
 
 def _enum_decoder(kind: type[enum.Enum]) -> _Decoder:
@@ -262,6 +346,7 @@ def _dataclass_decoder(cls: type, tolerant: bool) -> Callable[[Any, str, dict[st
 
 
 def _refuse_key(place: str, key: str, known: Mapping[str, Any]) -> NoReturn:
-    nearest = get_close_matches(key, known, n=3, cutoff=0.5)
+    nearest = get_close_matches(key[:200], known, n=3, cutoff=0.5)
     hint = f" Did you mean {' or '.join(nearest)}?" if nearest else ""
+    place = _shorten_place(place)
     raise RequestInvalid(f"{place} is unknown.{hint}", field=place, nearest=nearest)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any, ClassVar, TypeAlias
 
 __all__ = [
@@ -72,6 +73,8 @@ class NormanError(Exception):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
+        if cls.__dict__.get("code", "error") in ("error", *_classes):
+            raise TypeError(f"{cls.__name__} needs a code of its own, not {cls.code!r}")
         _classes[cls.code] = cls
 
     def __init__(self, message: str, /, **details: Any) -> None:
@@ -88,7 +91,7 @@ class NormanError(Exception):
         names: set[str] = set()
         for base in cls.__mro__:
             if issubclass(base, NormanError):
-                names.update(base.__dict__.get("__annotations__", ()))
+                names.update(inspect.get_annotations(base))
         return frozenset(names - {"code", "request_id"})
 
     @property
@@ -327,13 +330,21 @@ def error_codes() -> tuple[str, ...]:
     return tuple(sorted(_classes))
 
 
+def _fits(value: Any, default: Any) -> bool:
+    """Whether a fact from the wire has the type of the fact's default."""
+    if isinstance(value, int) and not isinstance(value, bool) and isinstance(default, float):
+        return True
+    return type(value) is type(default)
+
+
 def error_from_wire(
     code: str, message: str, details: Details | None = None, request_id: str | None = None
 ) -> NormanError:
     """Rebuild the error that a peer reported.
 
     A code or a detail that this side doesn't know yet is tolerated: an unknown code becomes a
-    plain `NormanError` that keeps the code as an instance attribute.
+    plain `NormanError` that keeps the code as an instance attribute; a detail that is unknown, or
+    of another type than the fact has, is passed over.
 
     Examples
     --------
@@ -346,7 +357,7 @@ def error_from_wire(
         error.__dict__["code"] = code
     known = error._facts()  # noqa: SLF001 - the tree's own builder
     for name, value in (details or {}).items():
-        if name in known:
+        if name in known and _fits(value, getattr(cls, name)):
             setattr(error, name, value)
     error.request_id = request_id
     return error

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import mmap
 import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -28,7 +29,7 @@ __all__ = [
 
 Buffer: TypeAlias = bytes | bytearray | memoryview
 
-MAGIC = b"NRMN"
+_MAGIC = b"NRMN"
 ALIGNMENT_BYTES = 64
 """Each buffer starts at a multiple of this in the body: enough for any SIMD load."""
 
@@ -36,6 +37,9 @@ _PREFIX = struct.Struct("<4sIQ")
 PREFIX_BYTES = _PREFIX.size
 """What `frame_bytes` must see of a frame."""
 _PADDING = bytes(ALIGNMENT_BYTES)
+_MAPPED_BYTES = 1 << 20
+"""From this size on a body is mapped: the system gives its pages as bytes arrive, zeroed by nobody
+before. So a length that lies costs nothing, and one that doesn't costs no pass over the memory."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +49,9 @@ class FrameLimits:
     header_bytes: int = 1 << 20
     body_bytes: int = 2 << 30
     buffers: int = 4096
+
+
+_DEFAULT_LIMITS = FrameLimits()
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,21 +69,27 @@ def _padded(size_bytes: int) -> int:
 def encode_frame(header: dict[str, Any], buffers: Sequence[Buffer] = ()) -> list[Buffer]:
     r"""Encode one frame as pieces for a gathering write; the buffers are not copied.
 
+    Lone surrogates in the header's text (a file name that is no UTF-8, say) become ``?``.
+
     Raises
     ------
     RequestInvalid
         The header holds something that strict JSON can't say.
+    PayloadTooLarge
+        The header or the number of buffers is over the default bound of `FrameLimits`, so that a
+        peer would end the connection.
 
     Examples
     --------
     >>> b"".join(encode_frame({"type": "hi"}))
-    b'NRMN\\r\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00{"type":"hi"}'
+    b'NRMN\r\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00{"type":"hi"}'
     """
     if not buffers:
-        text = dump_json(header)
-        return [_PREFIX.pack(MAGIC, len(text), 0) + text]
+        text = _dump_header(header)
+        return [_PREFIX.pack(_MAGIC, len(text), 0) + text]
+    _check_size("number of buffers", len(buffers), _DEFAULT_LIMITS.buffers)
     views = [memoryview(buffer).cast("B") for buffer in buffers]
-    text = dump_json({**header, "buffers": [view.nbytes for view in views]})
+    text = _dump_header({**header, "buffers": [view.nbytes for view in views]})
     body_bytes = 0
     pieces: list[Buffer] = [b""]
     for view in views:
@@ -85,8 +98,14 @@ def encode_frame(header: dict[str, Any], buffers: Sequence[Buffer] = ()) -> list
         if padded != view.nbytes:
             pieces.append(_PADDING[: padded - view.nbytes])
         body_bytes += padded
-    pieces[0] = _PREFIX.pack(MAGIC, len(text), body_bytes) + text
+    pieces[0] = _PREFIX.pack(_MAGIC, len(text), body_bytes) + text
     return pieces
+
+
+def _dump_header(header: dict[str, Any]) -> bytes:
+    text = dump_json(header, surrogates="replace")
+    _check_size("header", len(text), _DEFAULT_LIMITS.header_bytes)
+    return text
 
 
 def join_frame(header: dict[str, Any], buffers: Sequence[Buffer] = ()) -> bytes:
@@ -99,19 +118,20 @@ class FrameDecoder:
 
     Large bodies are received without a second copy: `receive_buffer` hands out the place where
     the next bytes belong, and `received` says how many came. Buffers of a frame are read-only
-    views of one private allocation that lives as long as any of them.
+    views of one private allocation that lives as long as any of them; a body's memory is taken
+    as its bytes arrive.
 
     Not thread-safe; one per connection.
     """
 
     def __init__(self, limits: FrameLimits | None = None) -> None:
-        self._limits = limits or FrameLimits()
+        self._limits = limits or _DEFAULT_LIMITS
         self._chunk = bytearray(64 * 1024)
         self._start = 0
         self._end = 0
         self._header: dict[str, Any] | None = None
         self._sizes: list[int] = []
-        self._body = bytearray()
+        self._body = memoryview(b"")
         self._body_received = 0
 
     @property
@@ -122,7 +142,7 @@ class FrameDecoder:
     def receive_buffer(self) -> memoryview:
         """Return where the next received bytes belong; call `received` right after."""
         if self._header is not None:
-            return memoryview(self._body)[self._body_received :]
+            return self._body[self._body_received :]
         if self._start == self._end:
             self._start = self._end = 0
         elif self._end == len(self._chunk):
@@ -156,7 +176,8 @@ class FrameDecoder:
         ProtocolViolation
             The bytes are no frames. The connection is of no further use.
         PayloadTooLarge
-            A length is over its bound; nothing was allocated for it.
+            A length is over its bound, and nothing was allocated for it; or the system has no
+            room for a body.
         """
         while True:
             frame = self._next()
@@ -179,7 +200,7 @@ class FrameDecoder:
         if header is None or self._body_received < len(self._body):
             return None
         frame = Frame(header, _split(self._body, self._sizes))
-        self._header, self._sizes, self._body, self._body_received = None, [], bytearray(), 0
+        self._header, self._sizes, self._body, self._body_received = None, [], memoryview(b""), 0
         return frame
 
     def _begin(self) -> bool:
@@ -200,10 +221,24 @@ class FrameDecoder:
 
     def _take_body(self, body_bytes: int) -> None:
         early = min(self._end - self._start, body_bytes)
-        self._body = bytearray(body_bytes)
+        self._body = _allocate(body_bytes)
         self._body[:early] = memoryview(self._chunk)[self._start : self._start + early]
         self._start += early
         self._body_received = early
+
+
+def _allocate(size_bytes: int) -> memoryview:
+    if size_bytes < _MAPPED_BYTES:
+        return memoryview(bytearray(size_bytes))
+    try:
+        # Private pages, but where the platform has no such flag (Windows: they are private anyway).
+        if hasattr(mmap, "MAP_PRIVATE"):
+            return memoryview(mmap.mmap(-1, size_bytes, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS))
+        return memoryview(mmap.mmap(-1, size_bytes))
+    except (OSError, MemoryError) as error:
+        raise PayloadTooLarge(
+            f"There is no memory for a body of {size_bytes} bytes.", size_bytes=size_bytes
+        ) from error
 
 
 def decode_frame(data: Buffer, limits: FrameLimits | None = None) -> Frame:
@@ -216,7 +251,7 @@ def decode_frame(data: Buffer, limits: FrameLimits | None = None) -> Frame:
     PayloadTooLarge
         A length is over its bound.
     """
-    limits = limits or FrameLimits()
+    limits = limits or _DEFAULT_LIMITS
     view = memoryview(data).cast("B").toreadonly()
     if view.nbytes < _PREFIX.size:
         raise ProtocolViolation("The frame ends inside its prefix.")
@@ -252,18 +287,19 @@ def frame_bytes(prefix: Buffer, limits: FrameLimits | None = None) -> int:
 
 
 def _check_prefix(magic: bytes, header_bytes: int, body_bytes: int, limits: FrameLimits) -> None:
-    if magic != MAGIC:
+    if magic != _MAGIC:
         raise ProtocolViolation("These bytes are not a Norman frame.")
-    for name, size_bytes, limit_bytes in (
-        ("header", header_bytes, limits.header_bytes),
-        ("body", body_bytes, limits.body_bytes),
-    ):
-        if size_bytes > limit_bytes:
-            raise PayloadTooLarge(
-                f"The frame's {name} has {size_bytes} bytes, more than the {limit_bytes} allowed.",
-                size_bytes=size_bytes,
-                limit_bytes=limit_bytes,
-            )
+    _check_size("header", header_bytes, limits.header_bytes)
+    _check_size("body", body_bytes, limits.body_bytes)
+
+
+def _check_size(name: str, size: int, limit: int) -> None:
+    if size > limit:
+        raise PayloadTooLarge(
+            f"The frame's {name} is {size}, more than the {limit} allowed.",
+            size_bytes=size,
+            limit_bytes=limit,
+        )
 
 
 def _parse_header(

@@ -479,6 +479,14 @@ def encode_message(message: Message) -> list[Buffer]:
     ------
     RequestInvalid
         A detail of it can't be written as JSON.
+    PayloadTooLarge
+        Its header or its number of values is more than a peer accepts.
+
+    Examples
+    --------
+    >>> from norman_protocol.frames import decode_frame
+    >>> decode_message(decode_frame(b"".join(encode_message(Cancel(id="7")))))
+    Cancel(id='7')
     """
     cls = type(message)
     header: dict[str, Any] = {"type": cls.TYPE}
@@ -503,11 +511,11 @@ def decode_message(frame: Frame) -> Message:
         The type is unknown, a field is missing or of the wrong type, or values don't match.
     """
     header = dict(frame.header)
-    cls = _CLASSES.get(str(header.pop("type", None)))
+    name = header.pop("type", None)
+    cls = _CLASSES.get(name) if type(name) is str else None
     if cls is None:
-        raise ProtocolViolation(
-            f"There is no message of type {str(frame.header.get('type'))[:60]!r}."
-        )
+        shown = repr(name[:60]) if type(name) is str else f"a {type(name).__name__}"
+        raise ProtocolViolation(f"There is no message of this type: {shown}.")
     if cls not in _CARRIES_VALUES:
         if frame.buffers:
             raise ProtocolViolation(f"A {cls.TYPE} message carries no buffers.")

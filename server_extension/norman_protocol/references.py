@@ -9,13 +9,15 @@ from typing import Literal, TypeAlias
 
 from norman_protocol.errors import NameInvalid
 
-__all__ = ["ACTIVE", "LATEST", "Reference", "name_key", "parse_name", "parse_reference"]
+__all__ = ["ACTIVE", "LATEST", "Reference", "Selector", "name_key", "parse_name", "parse_reference"]
 
 ACTIVE: Literal["active"] = "active"
 LATEST: Literal["latest"] = "latest"
 
 _NAME = re.compile(r"[^\W_](?:[\w.-]{0,98}[\w-])?")
 _NUMBER = re.compile(r"[1-9][0-9]{0,8}")
+_MAX_CHARACTERS = 300
+"""More is refused before it is normalised: Unicode can make 18 characters of one."""
 
 Selector: TypeAlias = int | str
 
@@ -35,7 +37,7 @@ def parse_name(text: str) -> str:
     """Return a model's name in its normal form (Unicode NFKC).
 
     A name has 1 to 100 letters, digits, ``_``, ``-`` or ``.``; it starts with a letter or digit
-    and doesn't end with a dot. Letters of any script will do.
+    and doesn't end with a dot. Letters of any script will do, with the marks that belong to them.
 
     Raises
     ------
@@ -47,8 +49,8 @@ def parse_name(text: str) -> str:
     >>> parse_name("digits-v2")
     'digits-v2'
     """
-    name = unicodedata.normalize("NFKC", text)
-    if not _NAME.fullmatch(name):
+    name = unicodedata.normalize("NFKC", text) if len(text) <= _MAX_CHARACTERS else ""
+    if not _NAME.fullmatch(_without_marks(name)):
         shown = text if len(text) <= 60 else text[:57] + "..."
         raise NameInvalid(
             f"{shown!r} can't be a model's name. A name has 1 to 100 letters, digits, '_', '-' or "
@@ -56,6 +58,15 @@ def parse_name(text: str) -> str:
             name=text[:300],
         )
     return name
+
+
+def _without_marks(name: str) -> str:
+    """Replace combining marks after the first character (vowel signs, accents) by a letter."""
+    if name.isascii():
+        return name
+    marks = {"Mn", "Mc"}
+    rest = ("x" if unicodedata.category(mark) in marks else mark for mark in name[1:])
+    return name[0] + "".join(rest)
 
 
 def name_key(name: str) -> str:
@@ -66,7 +77,9 @@ def name_key(name: str) -> str:
     >>> name_key("Straße") == name_key("STRASSE")
     True
     """
-    return unicodedata.normalize("NFKC", name.casefold())
+    # Unicode's toNFKC_Casefold: folding can undo the normal form, and normalising the folding.
+    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFD", name).casefold())
+    return unicodedata.normalize("NFKC", folded.casefold())
 
 
 def parse_reference(text: str) -> Reference:
@@ -95,6 +108,8 @@ def parse_reference(text: str) -> Reference:
             "Write name, name@3 or name@production.",
             name=text[:300],
         ) from None
+    if name_key(alias) in (ACTIVE, LATEST):
+        alias = name_key(alias)
     if alias[0].isdigit():
         raise NameInvalid(
             f"Version numbers start at 1 and alias names with a letter: {alias!r}.", name=text[:300]

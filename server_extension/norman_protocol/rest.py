@@ -11,7 +11,7 @@ Routes
 ``PUT  blobs/{digest}`` raw bytes                    → 201 (stored), 200 (was there) `BlobStored`
 ``GET  models?limit&cursor&search``                  → `ModelPage`
 ``GET  models/{name}``                               → `ModelDetail`
-``POST models/{name}/versions`` `PublishRequest`     → `VersionDetail`; 202 (loading), 200 (was there)
+``POST models/{name}/versions`` `PublishRequest`     → `VersionDetail`; 202 (loading), 200 (there)
 ``GET  models/{name}/versions/{selector}?wait_s``    → `VersionDetail`; with ``wait_s`` answers when
                                                        the state is no longer loading, or then
 ``GET  models/{name}/versions/{selector}/logs``      → `LogText`

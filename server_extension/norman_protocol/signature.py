@@ -123,7 +123,8 @@ def _unknown_input(name: str, signature: Signature) -> InputInvalid:
     if nearest:
         hint = f"Did you mean {' or '.join(map(repr, nearest))}?"
     else:
-        hint = f"The inputs are {', '.join(names)}." if names else "The model takes no inputs."
+        shown = ", ".join(names[:10]) + (", …" if len(names) > 10 else "")
+        hint = f"The inputs are {shown}." if names else "The model takes no inputs."
     return InputInvalid(
         f"There is no input {name[:60]!r}. {hint}", input=name, nearest=nearest or names
     )

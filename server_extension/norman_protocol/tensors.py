@@ -82,7 +82,7 @@ def tensor_bytes(dtype: str, shape: Sequence[int]) -> int:
     """
     known = DTYPES.get(dtype)
     if known is None:
-        raise ProtocolViolation(f"There is no tensor dtype {dtype!r}.")
+        raise ProtocolViolation(f"There is no tensor dtype {dtype[:60]!r}.")
     count = math.prod(shape)
     if dtype == "string":
         return 4 * count

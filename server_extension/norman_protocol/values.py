@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any, Literal, TypeAlias, cast, get_args
 
 from norman_protocol.errors import ProtocolViolation
 from norman_protocol.frames import Buffer
@@ -24,6 +24,7 @@ Kind: TypeAlias = Literal["tensor", "text", "json", "bytes"]
 _KINDS = frozenset(get_args(Kind))
 _MAX_RANK = 64
 _MAX_NAME_CHARACTERS = 200
+_MAX_FILE_NAME_CHARACTERS = 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,12 +109,16 @@ def _split_value(name: str, descriptor: Any, buffer: Buffer) -> Value:
     kind: Any = descriptor.get("kind")
     if kind == "tensor":
         return _split_tensor(name, descriptor, buffer)
-    if kind not in _KINDS:
-        raise ProtocolViolation(f"Value {name!r} is of the unknown kind {str(kind)[:60]!r}.")
+    if type(kind) is not str or kind not in _KINDS:
+        shown = repr(kind[:60]) if type(kind) is str else f"a {type(kind).__name__}"
+        raise ProtocolViolation(f"Value {name!r} is of an unknown kind: {shown}.")
     file_name = descriptor.get("file_name")
-    if file_name is not None and type(file_name) is not str:
-        raise ProtocolViolation(f"Value {name!r} has a file name that is no text.")
-    return Value(kind=kind, file_name=file_name, buffer=buffer)
+    if file_name is not None and (
+        type(file_name) is not str or len(file_name) > _MAX_FILE_NAME_CHARACTERS
+    ):
+        raise ProtocolViolation(f"Value {name!r} has a file name that is no text, or too long.")
+    # mypy doesn't narrow by a set: the kind is one of Kind's.
+    return Value(kind=cast("Kind", kind), file_name=file_name, buffer=buffer)
 
 
 def _split_tensor(name: str, descriptor: dict[str, Any], buffer: Buffer) -> Value:
