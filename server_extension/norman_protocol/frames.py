@@ -76,8 +76,8 @@ def encode_frame(header: dict[str, Any], buffers: Sequence[Buffer] = ()) -> list
     RequestInvalid
         The header holds something that strict JSON can't say.
     PayloadTooLarge
-        The header or the number of buffers is over the default bound of `FrameLimits`, so that a
-        peer would end the connection.
+        There are more buffers than a peer takes. (The sizes of header and body are for the
+        sender to bound: the peer's limits may be narrower or wider than the default.)
 
     Examples
     --------
@@ -85,11 +85,12 @@ def encode_frame(header: dict[str, Any], buffers: Sequence[Buffer] = ()) -> list
     b'NRMN\r\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00{"type":"hi"}'
     """
     if not buffers:
-        text = _dump_header(header)
+        text = dump_json(header, surrogates="replace")
         return [_PREFIX.pack(_MAGIC, len(text), 0) + text]
     _check_size("number of buffers", len(buffers), _DEFAULT_LIMITS.buffers)
     views = [memoryview(buffer).cast("B") for buffer in buffers]
-    text = _dump_header({**header, "buffers": [view.nbytes for view in views]})
+    sized = {**header, "buffers": [view.nbytes for view in views]}
+    text = dump_json(sized, surrogates="replace")
     body_bytes = 0
     pieces: list[Buffer] = [b""]
     for view in views:
@@ -100,12 +101,6 @@ def encode_frame(header: dict[str, Any], buffers: Sequence[Buffer] = ()) -> list
         body_bytes += padded
     pieces[0] = _PREFIX.pack(_MAGIC, len(text), body_bytes) + text
     return pieces
-
-
-def _dump_header(header: dict[str, Any]) -> bytes:
-    text = dump_json(header, surrogates="replace")
-    _check_size("header", len(text), _DEFAULT_LIMITS.header_bytes)
-    return text
 
 
 def join_frame(header: dict[str, Any], buffers: Sequence[Buffer] = ()) -> bytes:

@@ -480,7 +480,7 @@ def encode_message(message: Message) -> list[Buffer]:
     RequestInvalid
         A detail of it can't be written as JSON.
     PayloadTooLarge
-        Its header or its number of values is more than a peer accepts.
+        It has more values than a peer takes.
 
     Examples
     --------
