@@ -103,7 +103,7 @@ bench: $(DEV)  ## measure, and write benchmarks/results/
 
 .PHONY: constraints
 constraints: $(DEV)  ## renew constraints.txt with the newest versions that fit
-	@$(RUN) -m tools.pin
+	@$(RUN) -m tools.pin $(TORCH_ARGS)
 
 .PHONY: clean
 clean:  ## remove what was built, and the demo; .venv stays

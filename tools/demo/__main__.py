@@ -18,32 +18,36 @@ from tools.demo.server import DemoFailed, jupyter_options
 
 _REPOSITORY = Path(__file__).resolve().parents[2]
 _NOTEBOOK = _REPOSITORY / "examples" / "quickstart.ipynb"
-_HOME = DemoHome(root=_REPOSITORY / ".demo")
+_HOME = _REPOSITORY / ".demo"
 
 
-def _serve(module: str, options: Sequence[str]) -> NoReturn:
-    prepare(_HOME, fresh=False)
-    target = _HOME.notebooks / _NOTEBOOK.name
+def _serve(module: str, notebook: Path, home: DemoHome, options: Sequence[str]) -> NoReturn:
+    prepare(home, fresh=False)
+    target = home.notebooks / notebook.name
     if not target.exists():
-        shutil.copyfile(_NOTEBOOK, target)
-    command = [sys.executable, "-m", module, *jupyter_options(_HOME), *options]
-    os.execve(sys.executable, command, server_environment(_HOME, os.environ))  # noqa: S606
+        shutil.copyfile(notebook, target)
+    command = [sys.executable, "-m", module, *jupyter_options(home), *options]
+    os.execve(sys.executable, command, server_environment(home, os.environ))  # noqa: S606
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Carry out one command; return the exit status."""
     parser = argparse.ArgumentParser(prog="python -m tools.demo", description=__doc__)
     parser.add_argument("command", choices=("run", "lab", "serve"))
+    parser.add_argument("--notebook", type=Path, default=_NOTEBOOK)
+    parser.add_argument("--home", type=Path, default=_HOME, help="a folder that is the demo's own")
     parser.add_argument("options", nargs="*", help="further options of the Jupyter server")
     parsed = parser.parse_args(arguments)
+    home = DemoHome(root=parsed.home.absolute())
     if parsed.command == "lab":
-        _serve("jupyterlab", [f"--LabApp.default_url=/lab/tree/{_NOTEBOOK.name}", *parsed.options])
+        options = [f"--LabApp.default_url=/lab/tree/{parsed.notebook.name}", *parsed.options]
+        _serve("jupyterlab", parsed.notebook, home, options)
     if parsed.command == "serve":
-        _serve("norman_server", parsed.options)
+        _serve("norman_server", parsed.notebook, home, parsed.options)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ended in order, as by Ctrl-C
     try:
-        run_demo(_NOTEBOOK, _HOME)
-    except (DemoFailed, NormanError) as error:
+        run_demo(parsed.notebook, home)
+    except (DemoFailed, NormanError, FileExistsError) as error:
         sys.stderr.write(f"\nThe demo failed. {error}\n")
         return 1
     except KeyboardInterrupt:

@@ -81,12 +81,25 @@ def live_servers(home: DemoHome) -> list[DiscoveryRecord]:
 
 
 def prepare(home: DemoHome, *, fresh: bool) -> None:
-    """Make the folders, private to this user; ``fresh`` removes what an earlier demo left."""
+    """Make the folders, private to this user; ``fresh`` removes what an earlier demo left.
+
+    Raises
+    ------
+    FileExistsError
+        The folder isn't the demo's.
+    """
     if fresh and home.root.exists():
+        _require_own(home)
         _remove(home.root)
     home.root.mkdir(mode=0o700, exist_ok=True)
     for folder in (home.notebooks, home.runtime):
         folder.mkdir(mode=0o700, exist_ok=True)
+
+
+def _require_own(home: DemoHome) -> None:
+    # --home takes any folder: none that the demo didn't make may be emptied by it.
+    if any(home.root.iterdir()) and not home.notebooks.is_dir():
+        raise FileExistsError(f"{home.root} holds something else; give the demo another folder.")
 
 
 def _remove(folder: Path) -> None:

@@ -17,7 +17,7 @@ from nbformat import NotebookNode
 
 from tools.demo.server import DemoFailed, JupyterServer
 
-__all__ = ["CellRun", "Kernel", "collect_output", "open_kernel"]
+__all__ = ["CellRun", "Kernel", "PendingCell", "collect_output", "open_kernel"]
 
 _CONNECT_TIMEOUT_S = 30.0
 _OUTPUT_TYPES = ("stream", "display_data", "execute_result", "error")
@@ -40,7 +40,9 @@ class CellRun:
 
 
 @dataclass(slots=True, kw_only=True)
-class _Pending:
+class PendingCell:
+    """What came so far of a cell that runs."""
+
     outputs: list[NotebookNode] = field(default_factory=list)
     clear_next: bool = False
     reply: dict[str, Any] | None = None
@@ -48,7 +50,7 @@ class _Pending:
 
 
 def collect_output(
-    pending: _Pending, message: dict[str, Any], displays: dict[str, list[NotebookNode]]
+    pending: PendingCell, message: dict[str, Any], displays: dict[str, list[NotebookNode]]
 ) -> None:
     """Apply one message of the kernel's output channel, as a front end does.
 
@@ -109,7 +111,7 @@ class Kernel:
         began = time.monotonic()
         request_id = uuid.uuid4().hex
         self._channel.send(json.dumps(self._execute_request(request_id, source, cell_id)))
-        pending = _Pending()
+        pending = PendingCell()
         while pending.reply is None or not pending.idle:
             message = self._receive(began + timeout_s, timeout_s)
             if message["msg_type"] == "status" and message["content"]["execution_state"] in (
@@ -164,7 +166,7 @@ class Kernel:
             raise DemoFailed(f"The server closed the kernel's channel: {error}") from error
         return message
 
-    def _take(self, pending: _Pending, message: dict[str, Any]) -> None:
+    def _take(self, pending: PendingCell, message: dict[str, Any]) -> None:
         kind = message["msg_type"]
         if message["channel"] == "shell" and kind == "execute_reply":
             pending.reply = message["content"]
