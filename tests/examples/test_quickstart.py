@@ -34,12 +34,10 @@ def _processes_of(home: Path) -> list[str]:
     return found
 
 
-def test_notebook_in_git_is_valid_and_has_no_outputs():
+def test_notebook_is_valid():
     notebook = nbformat.read(_QUICKSTART, as_version=4)
 
     nbformat.validate(notebook)
-    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
-    assert all(not cell.outputs and cell.execution_count is None for cell in code)
 
 
 @pytest.mark.timeout(200)

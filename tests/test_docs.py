@@ -1,0 +1,114 @@
+"""What the documents say holds: links, commands, code, examples and the list of dependencies."""
+
+from __future__ import annotations
+
+import ast
+import doctest
+import importlib
+import json
+import pkgutil
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+_REPOSITORY = Path(__file__).parent.parent
+_DOCUMENTS = sorted([*_REPOSITORY.glob("*.md"), *_REPOSITORY.glob("docs/**/*.md")])
+_PROJECT = tomllib.loads((_REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))
+
+
+def _ids(path: Path) -> str:
+    return path.relative_to(_REPOSITORY).as_posix()
+
+
+def _code_blocks(path: Path, language: str) -> list[str]:
+    text = path.read_text(encoding="utf-8")
+    return re.findall(rf"^```{language}\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)
+
+
+def _modules(*packages: str) -> list[str]:
+    names = []
+    for package in packages:
+        root = importlib.import_module(package)
+        names.append(package)
+        found = pkgutil.walk_packages(root.__path__, f"{package}.")
+        names += [module.name for module in found if not module.name.endswith("__main__")]
+    return names
+
+
+@pytest.mark.parametrize("path", _DOCUMENTS, ids=_ids)
+def test_links_lead_to_files_and_headings_that_exist(path):
+    text = re.sub(r"```.*?```", "", path.read_text(encoding="utf-8"), flags=re.DOTALL)
+    headings = {
+        re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+        for heading in re.findall(r"^#+ +(.*)$", text, flags=re.MULTILINE)
+    }
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        if target.startswith(("http://", "https://")):
+            continue
+        file, _, heading = target.partition("#")
+        assert (path.parent / file).exists(), target
+        assert file or heading in headings, target
+
+
+@pytest.mark.parametrize("path", _DOCUMENTS, ids=_ids)
+def test_python_blocks_compile(path):
+    for block in _code_blocks(path, "python"):
+        compile(block, str(path), "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+
+
+@pytest.mark.parametrize("path", _DOCUMENTS, ids=_ids)
+def test_make_commands_exist(path):
+    makefile = (_REPOSITORY / "Makefile").read_text(encoding="utf-8")
+    targets = set(re.findall(r"^([a-z-]+):", makefile, flags=re.MULTILINE))
+    text = path.read_text(encoding="utf-8")
+    named = set(re.findall(r"`make ([a-z-]+)", text))
+    for block in _code_blocks(path, "sh"):
+        named |= set(re.findall(r"^make ([a-z-]+)", block, flags=re.MULTILINE))
+    assert named <= targets
+
+
+def test_readme_imports_what_there_is():
+    package = importlib.import_module("norman_jupyter")
+    for block in _code_blocks(_REPOSITORY / "README.md", "python"):
+        for node in ast.walk(ast.parse(block)):
+            if isinstance(node, ast.ImportFrom) and node.module == "norman_jupyter":
+                for alias in node.names:
+                    assert hasattr(package, alias.name)
+
+
+def test_every_dependency_has_its_reason_and_no_other():
+    requirements = list(_PROJECT["project"]["dependencies"])
+    for extra in _PROJECT["project"]["optional-dependencies"].values():
+        requirements += extra
+    for group in _PROJECT["dependency-groups"].values():
+        requirements += [requirement for requirement in group if isinstance(requirement, str)]
+    declared = {re.match(r"[A-Za-z0-9_.-]+", requirement)[0] for requirement in requirements}
+
+    text = (_REPOSITORY / "docs" / "dependencies.md").read_text(encoding="utf-8")
+    explained = set(re.findall(r"^\| ([a-z0-9_.-]+) \|", text, flags=re.MULTILINE)) - {"package"}
+
+    assert explained == declared
+
+
+def test_every_dependency_is_pinned_for_development():
+    text = (_REPOSITORY / "constraints.txt").read_text(encoding="utf-8")
+    pinned = {name.lower().replace("_", "-") for name in re.findall(r"(?m)^([\w.-]+)==", text)}
+    text = (_REPOSITORY / "docs" / "dependencies.md").read_text(encoding="utf-8")
+    explained = set(re.findall(r"^\| ([a-z0-9_.-]+) \|", text, flags=re.MULTILINE)) - {"package"}
+
+    assert explained <= pinned
+
+
+def test_notebooks_in_git_have_no_outputs():
+    for path in sorted((_REPOSITORY / "examples").glob("*.ipynb")):
+        cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+        code = [cell for cell in cells if cell["cell_type"] == "code"]
+        assert all(not cell["outputs"] and cell["execution_count"] is None for cell in code), path
+
+
+@pytest.mark.parametrize("name", _modules("norman_protocol", "norman_bundle", "norman_jupyter"))
+def test_examples_in_docstrings_run(name):
+    results = doctest.testmod(importlib.import_module(name))
+    assert results.failed == 0
