@@ -1,0 +1,1 @@
+"""Models and their versions: publishing, selecting, and the trees that workers load."""

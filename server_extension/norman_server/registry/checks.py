@@ -1,0 +1,79 @@
+"""Checks of a request to publish, before anything is written."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from typing import Final
+
+from norman_bundle.formats import Format
+from norman_protocol.decoding import dump_json
+from norman_protocol.errors import RequestInvalid
+from norman_protocol.rest import PublishRequest
+
+__all__ = ["check_texts", "version_identity"]
+
+_LABEL_CHARACTERS: Final = 200
+_DESCRIPTION_CHARACTERS: Final = 20_000
+_TAGS: Final = 50
+_TAG_CHARACTERS: Final = 100
+_ORIGIN_CHARACTERS: Final = 10_000
+_CELL_CHARACTERS: Final = 1_000_000
+
+
+def check_texts(request: PublishRequest) -> None:
+    """Check label, description, tags and origin: of bounded length, and text that can be stored.
+
+    Raises
+    ------
+    RequestInvalid
+        One isn't; ``field`` names it.
+    """
+    _check_text("label", request.label, _LABEL_CHARACTERS)
+    _check_text("description", request.description, _DESCRIPTION_CHARACTERS)
+    if len(request.tags) > _TAGS:
+        raise RequestInvalid(
+            f"A version has at most {_TAGS} tags, not {len(request.tags)}.", field="tags"
+        )
+    for index, tag in enumerate(request.tags):
+        if not tag.strip():
+            raise RequestInvalid("A tag is empty. Leave it out.", field=f"tags[{index}]")
+        _check_text(f"tags[{index}]", tag, _TAG_CHARACTERS)
+    for field in dataclasses.fields(request.origin):
+        value = getattr(request.origin, field.name)
+        limit = _CELL_CHARACTERS if field.name == "cell_source" else _ORIGIN_CHARACTERS
+        if isinstance(value, str):
+            _check_text(f"origin.{field.name}", value, limit)
+
+
+def _check_text(place: str, text: str | None, limit: int) -> None:
+    if text is None:
+        return
+    if len(text) > limit:
+        raise RequestInvalid(
+            f"{place} has {len(text)} characters, more than the {limit} allowed.", field=place
+        )
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise RequestInvalid(f"{place} holds lone surrogates: not text.", field=place) from None
+    if "\0" in text:
+        raise RequestInvalid(f"{place} holds a NUL character.", field=place)
+
+
+def version_identity(bundle_digest: str, format: Format, interpreter: str | None) -> str:  # noqa: A002 - the word
+    """Return what tells versions of one model apart: the same bundle and settings are the same.
+
+    Examples
+    --------
+    >>> onnx = Format(runtime="onnx", entry="model.onnx", runs_code=False)
+    >>> version_identity("0" * 64, onnx, None) == version_identity("1" * 64, onnx, None)
+    False
+    """
+    facts = {
+        "bundle": bundle_digest,
+        "entry": format.entry,
+        "interpreter": interpreter,
+        "runtime": format.runtime,
+    }
+    return hashlib.sha256(dump_json(facts)).hexdigest()

@@ -1,0 +1,109 @@
+"""From a reference to a version, with errors that say what there is instead."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Final
+
+from norman_protocol.errors import ModelNotFound, NotReady, VersionNotFound
+from norman_protocol.references import ACTIVE, LATEST, Reference, name_key
+from norman_server.domain.records import ModelRecord, VersionRecord
+
+if TYPE_CHECKING:
+    from norman_server.storage.db.registry.rows import RegistryRows
+
+__all__ = ["find_model", "inactive", "select_version"]
+
+_CANDIDATES: Final = 2000
+_SHOWN: Final = 20
+
+
+def find_model(rows: RegistryRows, name: str) -> ModelRecord:
+    """Return the model of that name.
+
+    Raises
+    ------
+    ModelNotFound
+        There is none; ``nearest`` holds the most similar names.
+    """
+    model = rows.models.find(name)
+    if model is None:
+        raise _no_model(name, rows.models.names(_CANDIDATES))
+    return model
+
+
+def select_version(rows: RegistryRows, reference: Reference) -> VersionRecord:
+    """Return the version that a reference means now, in whatever state it is.
+
+    Raises
+    ------
+    ModelNotFound, VersionNotFound
+        Nothing has that name, number or alias.
+    NotReady
+        The active version is meant, and the model has none; the message says why.
+    """
+    model = find_model(rows, reference.name)
+    numbers = rows.versions.numbers(model.id)
+    aliases = rows.aliases.numbers(model.id)
+    number = _number(reference, numbers, aliases)
+    record = None if number is None else rows.versions.by_number(model.id, number)
+    if record is not None:
+        return record
+    latest = rows.versions.by_number(model.id, numbers[-1]) if numbers else None
+    if reference.selector == ACTIVE and latest is not None:
+        raise inactive(latest)
+    raise _no_version(model.name, reference, numbers, aliases)
+
+
+def _number(reference: Reference, numbers: Sequence[int], aliases: Mapping[str, int]) -> int | None:
+    if isinstance(reference.selector, int):
+        return reference.selector
+    if reference.selector == LATEST:
+        return numbers[-1] if numbers else None
+    return aliases.get(reference.selector)
+
+
+def _no_model(name: str, names: Sequence[str]) -> ModelNotFound:
+    by_key = {name_key(other): other for other in names}
+    matches = get_close_matches(name_key(name), by_key, n=3, cutoff=0.5)
+    nearest = [by_key[match] for match in matches]
+    if nearest:
+        hint = f"Did you mean {' or '.join(nearest)}?"
+    elif names:
+        hint = "List the models with: %norman models"
+    else:
+        hint = "Nothing is uploaded yet: %norman upload PATH"
+    return ModelNotFound(f"There is no model {name!r}. {hint}", name=name, nearest=nearest)
+
+
+def _no_version(
+    name: str, reference: Reference, numbers: Sequence[int], aliases: Mapping[str, int]
+) -> VersionNotFound:
+    shown = ", ".join(map(str, numbers[-_SHOWN:]))
+    known = f" {name} has the versions {shown}." if numbers else f" {name} has no version."
+    named = f" Its aliases: {', '.join(aliases)}." if aliases else ""
+    return VersionNotFound(
+        f"There is no {name}@{reference.selector}.{known}{named}",
+        reference=f"{name}@{reference.selector}",
+        versions=list(numbers[-_SHOWN:]),
+    )
+
+
+def inactive(latest: VersionRecord) -> NotReady:
+    """Say why a model without an active version has none, from its latest version."""
+    if latest.state == "loading":
+        why = f"{latest.reference} is still loading. Try again when it is ready."
+    elif latest.state == "failed":
+        reason = latest.error.message.rstrip() if latest.error else "no reason was recorded."
+        why = f"{latest.reference} failed: {reason}\nUpload it again once that is mended."
+    else:
+        why = (
+            f"{latest.reference} is ready, but was uploaded without being made active. Call it "
+            f"as {latest.reference}, or upload it again without --no-activate."
+        )
+    return NotReady(
+        f"{latest.name} has no active version: {why}",
+        reference=latest.reference,
+        state=latest.state,
+    )

@@ -1,0 +1,303 @@
+"""The registry: what models and versions there are. Asynchronous; storage runs in threads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+
+from norman_bundle.manifest import bundle_digest, check_manifest, parse_digest
+from norman_bundle.trust import require_trust
+from norman_protocol.messages import VersionState
+from norman_protocol.references import Reference, parse_name
+from norman_protocol.rest import (
+    ErrorBody,
+    ModelDetail,
+    ModelPage,
+    PublishRequest,
+    TrustRecord,
+)
+from norman_protocol.signature import Signature
+from norman_server.domain.records import (
+    AliasChange,
+    ModelRouting,
+    Publication,
+    VersionRecord,
+    format_time,
+)
+from norman_server.registry.checks import check_texts, version_identity
+from norman_server.registry.cursors import read_cursor
+from norman_server.registry.publishing import fail_version, finish_version, publish_version
+from norman_server.registry.queries import (
+    all_routings,
+    check_page,
+    model_detail,
+    model_page,
+    model_routing,
+)
+from norman_server.registry.selecting import find_model, select_version
+from norman_server.registry.uploads import RecordedWriter, check_blobs, find_format
+from norman_server.storage.blobs.base import BlobWriter
+from norman_server.storage.logs import read_tail
+from norman_server.storage.opening import Storage
+from norman_server.storage.trees import make_tree
+
+__all__ = ["Registry"]
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Registry:
+    """Models, versions and aliases, in ``norman.db`` and the store of blobs.
+
+    Every method may raise `StorageFull` (the disk is full) and `InternalError` (the database or
+    the disk failed), besides what it names.
+
+    Parameters
+    ----------
+    storage
+        Stays open for longer than this.
+    now
+        The clock of what is recorded.
+    """
+
+    def __init__(self, storage: Storage, *, now: Callable[[], datetime] = _utc_now) -> None:
+        self._home = storage.home
+        self._database = storage.registry
+        self._blobs = storage.blobs
+        self._files = storage.files
+        self._now = now
+
+    async def missing(self, digests: Sequence[str]) -> tuple[str, ...]:
+        """Return which of these blobs are not stored, in the order asked, each once.
+
+        Raises
+        ------
+        RequestInvalid
+            One is no digest.
+        """
+        asked = tuple(dict.fromkeys(parse_digest(digest) for digest in digests))
+        stored = await self._stored(asked)
+        return tuple(digest for digest in asked if digest not in stored)
+
+    def begin_blob(self, digest: str) -> BlobWriter:
+        """Begin to take a blob in. Synchronous, as the writer is: call both in a thread.
+
+        Raises
+        ------
+        RequestInvalid
+            The text is no digest.
+        """
+        parse_digest(digest)
+        return RecordedWriter(digest, self._blobs.begin(digest), self._database)
+
+    async def publish(
+        self, name: str, request: PublishRequest, *, user: str, interpreter: str | None
+    ) -> tuple[VersionRecord, bool]:
+        """Make a version of blobs that are stored, or find the one that is the same.
+
+        Returns
+        -------
+        tuple
+            The version, and whether it is to be loaded now. False where it stood ready already
+            (and is active again, where that was asked for), or is being loaded.
+
+        Raises
+        ------
+        NameInvalid, RequestInvalid
+            The name, or a text of the request, is none.
+        BundleInvalid
+            The manifest is unsound, blobs are missing, or the format is unknown.
+        TrustRequired
+            It runs code on load, and the request doesn't allow that.
+        """
+        name = parse_name(name)
+        check_texts(request)
+        check_manifest(request.manifest)
+        digests = tuple(dict.fromkeys(entry.digest for entry in request.manifest.files))
+        check_blobs(request.manifest, await self._stored(digests))
+        publication = await self._files.run(
+            partial(self._examine, name, request, user, interpreter)
+        )
+        return await self._database.write(lambda rows: publish_version(rows, publication))
+
+    async def mark_ready(
+        self, version_id: str, *, signature: Signature, load_s: float
+    ) -> VersionRecord:
+        """Let a loading version be ready, and in the same transaction active where it shall be.
+
+        It doesn't become active where a version whose upload began later is so already.
+
+        Raises
+        ------
+        VersionNotFound, Conflict
+            There is no such version, or it isn't loading any more.
+        """
+        now = self._now()
+        return await self._database.write(
+            lambda rows: finish_version(rows, version_id, signature, load_s, now)
+        )
+
+    async def mark_failed(self, version_id: str, error: ErrorBody) -> VersionRecord:
+        """Let a loading version be failed; what was active before stays so.
+
+        Raises
+        ------
+        VersionNotFound, Conflict
+            There is no such version, or it isn't loading any more.
+        """
+        return await self._database.write(lambda rows: fail_version(rows, version_id, error))
+
+    async def version(self, reference: Reference) -> VersionRecord:
+        """Return the version that a reference means now, in whatever state it is.
+
+        Raises
+        ------
+        ModelNotFound, VersionNotFound
+            Nothing has that name, number or alias.
+        NotReady
+            The active version is meant, and the model has none; the message says why.
+        """
+        return await self._database.read(lambda rows: select_version(rows, reference))
+
+    async def model(self, name: str) -> ModelDetail:
+        """Return a model with its latest versions, at most 100.
+
+        Raises
+        ------
+        NameInvalid, ModelNotFound
+            The name is none, or no model's.
+        """
+        name = parse_name(name)
+        return await self._database.read(lambda rows: model_detail(rows, name))
+
+    async def models(
+        self, *, limit: int = 50, cursor: str | None = None, search: str | None = None
+    ) -> ModelPage:
+        """Return a page of models by name.
+
+        Parameters
+        ----------
+        limit
+            From 1 to 500.
+        cursor
+            ``next_cursor`` of the page before.
+        search
+            Only models whose name, or a label or description of a version, holds this text.
+
+        Raises
+        ------
+        RequestInvalid
+            A parameter is out of bounds.
+        """
+        check_page(limit, search)
+        after_key = None if cursor is None else read_cursor(cursor)
+        return await self._database.read(
+            lambda rows: model_page(rows, limit=limit, after_key=after_key, search=search)
+        )
+
+    async def model_count(self) -> int:
+        """Return how many models there are."""
+        return await self._database.read(lambda rows: rows.models.count())
+
+    async def alias_history(self, name: str, alias: str, *, limit: int) -> tuple[AliasChange, ...]:
+        """Return the changes of an alias, newest first.
+
+        Raises
+        ------
+        ModelNotFound
+            There is no such model.
+        """
+        return await self._database.read(
+            lambda rows: rows.aliases.history(find_model(rows, name).id, alias, limit)
+        )
+
+    async def materialise(self, version_id: str) -> Path:
+        """Return the folder with a version's files, laid out now where it isn't there.
+
+        Raises
+        ------
+        VersionNotFound
+            There is no such version.
+        BundleInvalid
+            A blob of it is missing or damaged.
+        """
+        record = await self._database.read(lambda rows: rows.versions.get(version_id))
+        target = self._home.models / record.id
+        await self._files.run(lambda: make_tree(record.manifest, self._blobs, target))
+        return target
+
+    async def routings(self) -> list[ModelRouting]:
+        """Return where the references to every model lead."""
+        return await self._database.read(lambda rows: all_routings(rows))
+
+    async def routing(self, name: str) -> ModelRouting:
+        """Return where the references to one model lead.
+
+        Raises
+        ------
+        ModelNotFound
+            There is no such model.
+        """
+        return await self._database.read(lambda rows: model_routing(rows, name))
+
+    async def servable(self) -> list[VersionRecord]:
+        """Return every version that is ready, oldest first."""
+        return await self._in_state("ready")
+
+    async def unfinished(self) -> list[VersionRecord]:
+        """Return every version that is loading, oldest first.
+
+        At the start of a server nothing loads them: they are to be loaded again, or failed.
+        """
+        return await self._in_state("loading")
+
+    async def log_text(self, version_id: str, limit_bytes: int) -> tuple[str, bool]:
+        """Return the end of what a version's workers wrote, and whether more came before it."""
+        path = self._home.log_path(version_id)
+        return await self._files.run(lambda: read_tail(path, limit_bytes))
+
+    async def _in_state(self, state: VersionState) -> list[VersionRecord]:
+        return await self._database.read(lambda rows: rows.versions.by_state(state))
+
+    async def _stored(self, digests: Sequence[str]) -> dict[str, int]:
+        """Return the sizes of the blobs that are noted, and whose bytes are there as well."""
+        noted = await self._database.read(lambda rows: rows.blobs.sizes(digests))
+        return await self._files.run(
+            lambda: {
+                digest: size_bytes
+                for digest, size_bytes in noted.items()
+                if self._blobs.size(digest) == size_bytes
+            }
+        )
+
+    def _examine(
+        self, name: str, request: PublishRequest, user: str, interpreter: str | None
+    ) -> Publication:
+        bundle_format = find_format(request.manifest, self._blobs)
+        shown = request.origin.source_path or bundle_format.entry
+        require_trust(bundle_format, trusted=request.trust, path=shown)
+        digest = bundle_digest(request.manifest)
+        now = self._now()
+        trust = TrustRecord(user=user, trusted_at=format_time(now), bundle_digest=digest)
+        return Publication(
+            name=name,
+            user=user,
+            published_at=now,
+            identity=version_identity(digest, bundle_format, interpreter),
+            bundle_digest=digest,
+            manifest=request.manifest,
+            runtime=bundle_format.runtime,
+            entry=bundle_format.entry,
+            interpreter=interpreter,
+            size_bytes=sum(entry.size_bytes for entry in request.manifest.files),
+            label=request.label,
+            description=request.description,
+            tags=tuple(dict.fromkeys(request.tags)),
+            origin=request.origin,
+            trust=trust if bundle_format.runs_code else None,
+            activate=request.activate,
+        )

@@ -1,0 +1,97 @@
+"""What a store of blobs offers; ``tests/conformance`` holds every store to it."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from norman_protocol.frames import Buffer
+
+__all__ = ["BlobStore", "BlobWriter"]
+
+
+class BlobWriter(ABC):
+    """Takes the bytes of one blob; nothing is stored before `commit`.
+
+    Synchronous, and for one thread at a time. As a context manager it aborts what wasn't committed.
+    """
+
+    @abstractmethod
+    def write(self, chunk: Buffer) -> None:
+        """Take the next bytes.
+
+        Raises
+        ------
+        StorageFull, InternalError
+            The disk is full or failed; the writer has aborted itself.
+        """
+
+    @abstractmethod
+    def commit(self) -> int:
+        """Verify the digest, make the blob durable, and return its size in bytes.
+
+        Raises
+        ------
+        BundleInvalid
+            The bytes have another digest; nothing is kept.
+        StorageFull, InternalError
+            The disk is full or failed; nothing is kept.
+        """
+
+    @abstractmethod
+    def abort(self) -> None:
+        """Forget what was written. Harmless after `commit` and a second time."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.abort()
+
+
+class BlobStore(ABC):
+    """Holds blobs by digest. Synchronous and thread-safe; digests are checked by the caller."""
+
+    @abstractmethod
+    def begin(self, digest: str) -> BlobWriter:
+        """Begin to store the blob ``digest``; storing it again does no harm.
+
+        Raises
+        ------
+        StorageFull, InternalError
+            The disk is full or failed.
+        """
+
+    @abstractmethod
+    def size(self, digest: str) -> int | None:
+        """Return the size in bytes of a blob, None where it isn't stored."""
+
+    @abstractmethod
+    def read_head(self, digest: str, limit_bytes: int) -> bytes:
+        """Return at most so many first bytes; fewer only where the blob is shorter.
+
+        Raises
+        ------
+        BundleInvalid
+            The blob isn't stored.
+        """
+
+    @abstractmethod
+    def copy_to(self, digest: str, path: Path, *, executable: bool) -> None:
+        """Make the new file ``path`` of a blob's bytes: read-only, durable, never a link to them.
+
+        Raises
+        ------
+        BundleInvalid
+            The blob isn't stored, or is damaged: it is gone from the store then, so that it can
+            be sent again.
+        StorageFull, InternalError
+            The disk is full or failed.
+        """

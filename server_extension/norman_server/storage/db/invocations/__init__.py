@@ -1,0 +1,1 @@
+"""Invocations and the journal's positions: their tables, queries and migrations."""

@@ -1,0 +1,1 @@
+"""Models, versions, aliases and blobs: their tables, queries and migrations."""

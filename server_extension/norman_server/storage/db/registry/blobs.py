@@ -1,0 +1,40 @@
+"""Queries on blobs: which bytes are stored."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final
+
+from sqlalchemy import Connection, insert, select
+
+from norman_server.storage.db.registry.tables import blobs
+
+__all__ = ["BlobRows"]
+
+_VARIABLES: Final = 500
+"""Parameters of one statement; databases bound their number."""
+
+
+class BlobRows:
+    """Queries within one transaction."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def sizes(self, digests: Sequence[str]) -> dict[str, int]:
+        """Return the sizes in bytes of those blobs that are stored."""
+        found: dict[str, int] = {}
+        for start in range(0, len(digests), _VARIABLES):
+            some = digests[start : start + _VARIABLES]
+            query = select(blobs.c.digest, blobs.c.size_bytes).where(blobs.c.digest.in_(some))
+            found.update((row.digest, row.size_bytes) for row in self._connection.execute(query))
+        return found
+
+    def add(self, digest: str, size_bytes: int, created_at: datetime) -> None:
+        """Note a blob whose bytes are on disk; one that is noted already stays as it is."""
+        if digest in self.sizes([digest]):
+            return
+        self._connection.execute(
+            insert(blobs).values(digest=digest, size_bytes=size_bytes, created_at=created_at)
+        )

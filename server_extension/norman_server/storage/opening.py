@@ -1,0 +1,93 @@
+"""Opens everything that a server keeps, from its home folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from norman_server.storage.blobs.local import LocalBlobStore
+from norman_server.storage.home import Home
+from norman_server.storage.threads import ThreadPool
+
+if TYPE_CHECKING:
+    from norman_server.storage.blobs.base import BlobStore
+    from norman_server.storage.db.database import Database
+    from norman_server.storage.db.invocations.rows import InvocationRows
+    from norman_server.storage.db.registry.rows import RegistryRows
+
+__all__ = ["Storage", "open_storage"]
+
+
+class Storage:
+    """The databases, the blobs, and threads for work on files. Close it at the end."""
+
+    def __init__(
+        self,
+        *,
+        home: Home,
+        registry: Database[RegistryRows],
+        invocations: Database[InvocationRows],
+        blobs: BlobStore,
+        files: ThreadPool,
+    ) -> None:
+        self.home = home
+        self.registry = registry
+        self.invocations = invocations
+        self.blobs = blobs
+        self.files = files
+
+    def close(self) -> None:
+        """Finish what was begun and close everything; blocks until then. Twice is fine."""
+        self.files.close()
+        self.registry.close()
+        self.invocations.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def open_storage(home: Path) -> Storage:
+    """Open the storage in a home folder, making or updating what is missing or behind.
+
+    Blocks for as long as disk and migrations take: call it in a thread.
+
+    Raises
+    ------
+    StorageFull, InternalError
+        The folder can't be made or written, or a database is locked, damaged or newer than this
+        program. The message says which and what to do.
+    """
+    # SQLAlchemy takes long to import; the module that wires the server must not wait for it.
+    from norman_server.storage.db.database import Database
+    from norman_server.storage.db.invocations import tables as invocation_tables
+    from norman_server.storage.db.invocations.rows import InvocationRows
+    from norman_server.storage.db.registry import tables as registry_tables
+    from norman_server.storage.db.registry.rows import RegistryRows
+
+    layout = Home(root=home)
+    layout.prepare()
+    blobs = LocalBlobStore(layout.blobs)
+    registry = Database(layout.registry_path, RegistryRows, migrations=registry_tables.MIGRATIONS)
+    try:
+        invocations = Database(
+            layout.invocations_path, InvocationRows, migrations=invocation_tables.MIGRATIONS
+        )
+    except BaseException:
+        registry.close()
+        raise
+    return Storage(
+        home=layout,
+        registry=registry,
+        invocations=invocations,
+        blobs=blobs,
+        files=ThreadPool("files", 4),
+    )
