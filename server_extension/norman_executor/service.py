@@ -52,6 +52,8 @@ _log = logging.getLogger(__name__)
 
 _DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 _LISTEN_BACKLOG = 128
+_GREETING_CONNECTIONS = 64
+"""How many more than the limit may be open, waiting to be told so."""
 
 
 class ExecutorService:
@@ -144,12 +146,25 @@ class ExecutorService:
         self._sessions.add(session)
         try:
             check_peer(stream)
-            if len(self._sessions) > self._limits.connection_limit:
-                raise QueueFull("Too many connections are open. Close some and try again.")
         except NormanError as error:
             session.close(error)
             return
+        if len(self._sessions) > self._limits.connection_limit + _GREETING_CONNECTIONS:
+            session.close()
+            return
         session.start()
+
+    def admit(self) -> None:
+        """Refuse one more session where there are too many.
+
+        Raises
+        ------
+        QueueFull
+            The limit of connections is reached. It is said in answer to Hello, where the peer
+            reads it; a connection closed before that would show it a broken pipe.
+        """
+        if len(self._sessions) > self._limits.connection_limit:
+            raise QueueFull("Too many connections are open. Close some and try again.")
 
     # --- calls ---------------------------------------------------------------------------------
 

@@ -51,6 +51,9 @@ class SessionIdentity(Protocol):
 class CallTaker(Protocol):
     """What takes the calls of sessions."""
 
+    def admit(self) -> None:
+        """Refuse one more session where there are too many, by raising QueueFull."""
+
     def take(
         self, invoke: Invoke, caller: Caller, answer: Callable[[Result | Failure], None]
     ) -> Call:
@@ -139,6 +142,7 @@ class Session:
             raise Unauthenticated(
                 "The token is not this server's. The server was restarted, perhaps: connect again."
             )
+        self._taker.admit()
         protocol = negotiate(hello.oldest_protocol, hello.newest_protocol)
         self._hello_timer.cancel()
         self._relay = hello.role == "relay"
