@@ -1,1 +1,123 @@
-"""norman_jupyter."""
+"""From a notebook cell to a versioned, isolated, monitored model service.
+
+``%load_ext norman_jupyter`` gives ``%norman``; from Python there are `Norman` (for ``await``) and
+`BlockingNorman`. Everything is imported on first use: importing this package costs next to
+nothing.
+
+Examples
+--------
+>>> import norman_jupyter
+>>> issubclass(norman_jupyter.ModelNotFound, norman_jupyter.NormanError)
+True
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from norman_jupyter.client.asynchronous import Norman
+    from norman_jupyter.client.blocking import BlockingNorman
+    from norman_jupyter.client.progress import Progress
+    from norman_jupyter.client.results import InvokeResult
+    from norman_jupyter.magics import load_ipython_extension, unload_ipython_extension
+    from norman_protocol.errors import (
+        BundleInvalid,
+        Cancelled,
+        Conflict,
+        ExecutorUnavailable,
+        Forbidden,
+        InputInvalid,
+        InternalError,
+        InterpreterRefused,
+        Interrupted,
+        InvocationNotFound,
+        LoadFailed,
+        ModelFailed,
+        ModelNotFound,
+        NameInvalid,
+        NormanError,
+        NotReady,
+        OutputInvalid,
+        PayloadTooLarge,
+        ProtocolViolation,
+        QueueFull,
+        ReplicaDied,
+        RequestInvalid,
+        RuntimeMissing,
+        ServerNotFound,
+        StorageFull,
+        TimedOut,
+        TrustRequired,
+        Unauthenticated,
+        VersionNotFound,
+    )
+
+    __version__: str
+
+__all__ = [
+    "BlockingNorman",
+    "BundleInvalid",
+    "Cancelled",
+    "Conflict",
+    "ExecutorUnavailable",
+    "Forbidden",
+    "InputInvalid",
+    "InternalError",
+    "InterpreterRefused",
+    "Interrupted",
+    "InvocationNotFound",
+    "InvokeResult",
+    "LoadFailed",
+    "ModelFailed",
+    "ModelNotFound",
+    "NameInvalid",
+    "Norman",
+    "NormanError",
+    "NotReady",
+    "OutputInvalid",
+    "PayloadTooLarge",
+    "Progress",
+    "ProtocolViolation",
+    "QueueFull",
+    "ReplicaDied",
+    "RequestInvalid",
+    "RuntimeMissing",
+    "ServerNotFound",
+    "StorageFull",
+    "TimedOut",
+    "TrustRequired",
+    "Unauthenticated",
+    "VersionNotFound",
+    "__version__",
+    "load_ipython_extension",
+    "unload_ipython_extension",
+]
+
+_HOMES = {
+    "BlockingNorman": "norman_jupyter.client.blocking",
+    "InvokeResult": "norman_jupyter.client.results",
+    "Norman": "norman_jupyter.client.asynchronous",
+    "Progress": "norman_jupyter.client.progress",
+    "load_ipython_extension": "norman_jupyter.magics",
+    "unload_ipython_extension": "norman_jupyter.magics",
+}
+_ERRORS = "norman_protocol.errors"
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        found: Any = version("norman-jupyter")
+    elif name in __all__:
+        found = getattr(importlib.import_module(_HOMES.get(name, _ERRORS)), name)
+    else:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

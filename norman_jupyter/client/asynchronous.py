@@ -1,0 +1,338 @@
+"""The asyncio client: carries out the steps of the core on the running loop."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from norman_jupyter.client.core import Core, PathLike, Transport
+from norman_jupyter.client.effects import Effect, Exchange, Pause, Send, Steps
+from norman_jupyter.client.local_asyncio import AsyncioLinks
+from norman_jupyter.client.rest_transport import AsyncioHttp
+from norman_jupyter.client.results import InvokeResult
+from norman_jupyter.client.surroundings import make_discovery
+from norman_jupyter.client.transfer import OnProgress
+from norman_protocol.messages import InvocationState
+from norman_protocol.rest import (
+    InvocationDetail,
+    InvocationPage,
+    LogText,
+    ModelDetail,
+    ModelPage,
+    Origin,
+    ServerStatus,
+    VersionDetail,
+)
+
+__all__ = ["Norman"]
+
+T = TypeVar("T")
+
+
+class Norman:
+    """A client of a Norman server for ``await``; its blocking twin is `BlockingNorman`.
+
+    One client serves many calls at once, and each event loop it is used from has its own
+    connections. Use it as an async context manager, or call `close` on the loop it was used on.
+
+    Parameters
+    ----------
+    url
+        Base URL of the Jupyter server. Where it is left out, the server is found by, in this
+        order: ``NORMAN_URL`` and ``NORMAN_TOKEN``; the server that started this process;
+        ``JUPYTER_SERVER_URL``; the only one that runs on this machine.
+    token
+        Norman's own token of that server, or Jupyter's.
+    transport
+        ``auto``: straight to the executor where it runs on this machine, else over REST;
+        ``local`` or ``rest`` force one.
+
+    Raises
+    ------
+    ValueError
+        The transport is none of these.
+
+    Notes
+    -----
+    The server is looked for at the first call. Every method raises, beside what it lists,
+    `ServerNotFound` (none was found, or it is gone; the message says how to start one),
+    `Unauthenticated` (the token is wrong), `Interrupted` (the server ended in the middle) and
+    `TimedOut`.
+
+    Examples
+    --------
+    ::
+
+        async with Norman() as norman:
+            await norman.upload("./model", name="digits")
+            result = await norman.invoke("digits", image=array)
+            print(result.value, result.latency_ms)
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        token: str | None = None,
+        *,
+        transport: Transport = "auto",
+    ) -> None:
+        self._core = Core(make_discovery(url, token), transport=transport)
+        self._links = AsyncioLinks()
+        self._http = AsyncioHttp()
+
+    async def upload(
+        self,
+        source: PathLike,
+        *,
+        name: str | None = None,
+        label: str | None = None,
+        description: str | None = None,
+        tags: Iterable[str] = (),
+        trust: bool = False,
+        activate: bool = True,
+        origin: Origin | None = None,
+        on_progress: OnProgress | None = None,
+    ) -> VersionDetail:
+        """Upload a file or folder as a new version and wait until it serves.
+
+        Only files that the server doesn't have yet are sent. The same files with the same settings
+        again are the same version (``created`` is then False). Any failure leaves the version that
+        served before serving.
+
+        Parameters
+        ----------
+        source
+            An ``.onnx`` file, a folder with one at its root, or a folder with ``model.py``.
+            ``__pycache__``, ``.git``, ``.ipynb_checkpoints``, ``.DS_Store`` and ``*.pyc`` are left
+            out; links are followed as long as they stay inside.
+        name
+            Of the model; default: the folder's name, or the file's without its suffix.
+        label, description, tags
+            Free text that is kept with the version; ``tags`` may be one text.
+        trust
+            Allow the bundle to run its code when it is loaded; needed for ``model.py``.
+        activate
+            Make it the version that a bare ``name`` means, once it is ready.
+        origin
+            Where it came from; collected here by default.
+        on_progress
+            Called with a `Progress` now and then, on this thread.
+
+        Returns
+        -------
+        VersionDetail
+            The version, ready, with its signature.
+
+        Raises
+        ------
+        BundleInvalid
+            Missing, empty, of no known format, changed meanwhile, or not what it claims.
+        TrustRequired
+            It runs code on load, and ``trust`` is False. Nothing was sent.
+        NameInvalid
+            The name can't be a model's.
+        LoadFailed, RuntimeMissing
+            The version was stored and can't be loaded; the error has the model's traceback and
+            the log.
+        StorageFull, PayloadTooLarge
+            The server can't take it.
+
+        Examples
+        --------
+        ::
+
+            version = await norman.upload("digits.onnx", label="first", tags=["demo"])
+            print(version.reference)  # digits@1
+        """
+        return await self._run(
+            self._core.upload(
+                source,
+                name=name,
+                label=label,
+                description=description,
+                tags=tags,
+                trust=trust,
+                activate=activate,
+                origin=origin,
+                on_progress=on_progress,
+            )
+        )
+
+    async def invoke(
+        self,
+        reference: str,
+        /,
+        inputs: Mapping[str, Any] | None = None,
+        *,
+        timeout_s: float | None = None,
+        **named: Any,
+    ) -> InvokeResult:
+        """Call a model.
+
+        Parameters
+        ----------
+        reference
+            ``digits`` (its active version), ``digits@3``, ``digits@latest`` or an alias.
+        inputs
+            Values by input name. A NumPy array, or what converts to one (a tensor, a series),
+            goes as a tensor of its own dtype and shape, row-major; ``str`` as text; ``bytes`` and
+            a ``Path`` (its file is read here) as bytes; ``None``, numbers, lists and dictionaries
+            as JSON, which the model's side converts to what its signature says.
+        timeout_s
+            Seconds for queue and execution together; default: the server's own limit.
+        **named
+            Inputs by keyword; joined with ``inputs``.
+
+        Returns
+        -------
+        InvokeResult
+            A mapping from output name to value; ``.value`` where there is one.
+
+        Raises
+        ------
+        InputInvalid
+            An input is unknown, missing, given twice, or of another kind, dtype or shape.
+        ModelNotFound, VersionNotFound, NotReady, NameInvalid
+            Nothing serves under the reference.
+        ModelFailed, OutputInvalid
+            The model's own code raised, or returned what can't be sent.
+        ReplicaDied, Interrupted
+            The worker, or the executor, ended in the middle; the next call gets a new one.
+        TimedOut, QueueFull, ExecutorUnavailable
+            It took too long, or there is no room for it now.
+
+        Notes
+        -----
+        Cancelling the awaiting task takes the call back; other calls go on.
+
+        Examples
+        --------
+        ::
+
+            result = await norman.invoke("digits@2", image=np.zeros((1, 64), np.float32))
+            result["label"], result.latency_ms
+        """
+        return await self._run(self._core.invoke(reference, inputs, timeout_s, named))
+
+    async def models(
+        self, *, search: str | None = None, limit: int = 50, cursor: str | None = None
+    ) -> ModelPage:
+        """List models by name.
+
+        Parameters
+        ----------
+        search
+            Only those with this text in their name.
+        limit, cursor
+            At most so many; ``next_cursor`` of one page gives the next one.
+        """
+        return await self._run(self._core.models(search, limit, cursor))
+
+    async def model(self, name: str) -> ModelDetail:
+        """Return a model with its latest versions, newest first.
+
+        Raises
+        ------
+        ModelNotFound, NameInvalid
+            There is none of that name; ``nearest`` has similar ones.
+        """
+        return await self._run(self._core.model(name))
+
+    async def version(self, reference: str) -> VersionDetail:
+        """Return a version with its signature, origin and files, in whatever state it is.
+
+        Raises
+        ------
+        ModelNotFound, VersionNotFound, NotReady, NameInvalid
+            The reference leads to none (NotReady: the model has no active version).
+        """
+        return await self._run(self._core.version(reference))
+
+    async def logs(self, reference: str) -> LogText:
+        """Return the end of what a version's worker wrote to its output, the model's prints too.
+
+        Raises
+        ------
+        ModelNotFound, VersionNotFound, NotReady, NameInvalid
+            The reference leads to none.
+        """
+        return await self._run(self._core.logs(reference))
+
+    async def status(self) -> ServerStatus:
+        """Return how the server, its executor and its deployments are."""
+        return await self._run(self._core.status())
+
+    async def invocations(
+        self,
+        *,
+        model: str | None = None,
+        state: InvocationState | None = None,
+        limit: int = 50,
+        cursor: str | None = None,
+    ) -> InvocationPage:
+        """List recorded invocations, newest first.
+
+        Parameters
+        ----------
+        model
+            Only those of this model.
+        state
+            Only those in this state, such as ``failed``.
+        limit, cursor
+            At most so many; ``next_cursor`` of one page gives the next one.
+        """
+        return await self._run(self._core.invocations(model, state, limit, cursor))
+
+    async def invocation(self, id: str) -> InvocationDetail:  # noqa: A002 - the field's own name
+        """Return one recorded invocation, with inputs and outputs where they were captured.
+
+        Raises
+        ------
+        InvocationNotFound
+            There is none of that id.
+        """
+        return await self._run(self._core.invocation(id))
+
+    async def close(self) -> None:
+        """Close the connections of the running loop. Harmless when repeated."""
+        await self._links.close()
+        await self._http.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    async def _run(self, steps: Steps[T]) -> T:
+        try:
+            effect = next(steps)
+            while True:
+                try:
+                    outcome = await self._perform(effect)
+                except Exception as error:  # noqa: BLE001 - the operation decides, whatever it is
+                    effect = steps.throw(error)
+                else:
+                    effect = steps.send(outcome)
+        except StopIteration as end:
+            answer: T = end.value
+            return answer
+        finally:
+            steps.close()
+
+    async def _perform(self, effect: Effect) -> Any:
+        if isinstance(effect, Exchange):
+            return await self._links.exchange(effect)
+        if isinstance(effect, Send):
+            return await self._http.send(effect.target, effect.request)
+        if isinstance(effect, Pause):
+            await asyncio.sleep(effect.seconds)
+            return None
+        return await asyncio.to_thread(effect.run)

@@ -1,0 +1,206 @@
+"""The blocking client: carries out the steps of the core one after the other."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from norman_jupyter.client.core import Core, PathLike, Transport
+from norman_jupyter.client.effects import Effect, Exchange, Pause, Send, Steps
+from norman_jupyter.client.local_blocking import BlockingLinks
+from norman_jupyter.client.rest_transport import BlockingHttp
+from norman_jupyter.client.results import InvokeResult
+from norman_jupyter.client.surroundings import make_discovery
+from norman_jupyter.client.transfer import OnProgress
+from norman_protocol.messages import InvocationState
+from norman_protocol.rest import (
+    InvocationDetail,
+    InvocationPage,
+    LogText,
+    ModelDetail,
+    ModelPage,
+    Origin,
+    ServerStatus,
+    VersionDetail,
+)
+
+__all__ = ["BlockingNorman"]
+
+T = TypeVar("T")
+
+
+class BlockingNorman:
+    """A client of a Norman server for code without ``await``; its twin is `Norman`.
+
+    It blocks the thread that calls and nothing else, inside a running event loop too. Safe to use
+    from several threads; a forked child makes connections of its own.
+
+    Parameters
+    ----------
+    url
+        Base URL of the Jupyter server. Where it is left out, the server is found by, in this
+        order: ``NORMAN_URL`` and ``NORMAN_TOKEN``; the server that started this process;
+        ``JUPYTER_SERVER_URL``; the only one that runs on this machine.
+    token
+        Norman's own token of that server, or Jupyter's.
+    transport
+        ``auto``: straight to the executor where it runs on this machine, else over REST;
+        ``local`` or ``rest`` force one.
+
+    Raises
+    ------
+    ValueError
+        The transport is none of these.
+
+    Notes
+    -----
+    The server is looked for at the first call, which raises `ServerNotFound` where there is none.
+
+    Examples
+    --------
+    ::
+
+        with BlockingNorman() as norman:
+            norman.upload("./model", name="digits")
+            result = norman.invoke("digits", image=array)
+            print(result.value, result.latency_ms)
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        token: str | None = None,
+        *,
+        transport: Transport = "auto",
+    ) -> None:
+        self._core = Core(make_discovery(url, token), transport=transport)
+        self._links = BlockingLinks()
+        self._http = BlockingHttp()
+
+    def upload(
+        self,
+        source: PathLike,
+        *,
+        name: str | None = None,
+        label: str | None = None,
+        description: str | None = None,
+        tags: Iterable[str] = (),
+        trust: bool = False,
+        activate: bool = True,
+        origin: Origin | None = None,
+        on_progress: OnProgress | None = None,
+    ) -> VersionDetail:
+        """Upload a file or folder as a new version and wait until it serves.
+
+        See `Norman.upload`: same parameters, answer and errors.
+        """
+        return self._run(
+            self._core.upload(
+                source,
+                name=name,
+                label=label,
+                description=description,
+                tags=tags,
+                trust=trust,
+                activate=activate,
+                origin=origin,
+                on_progress=on_progress,
+            )
+        )
+
+    def invoke(
+        self,
+        reference: str,
+        /,
+        inputs: Mapping[str, Any] | None = None,
+        *,
+        timeout_s: float | None = None,
+        **named: Any,
+    ) -> InvokeResult:
+        """Call a model and wait for its answer.
+
+        See `Norman.invoke`: same parameters, answer and errors. A KeyboardInterrupt takes the call
+        back and is raised on.
+        """
+        return self._run(self._core.invoke(reference, inputs, timeout_s, named))
+
+    def models(
+        self, *, search: str | None = None, limit: int = 50, cursor: str | None = None
+    ) -> ModelPage:
+        """List models by name; see `Norman.models`."""
+        return self._run(self._core.models(search, limit, cursor))
+
+    def model(self, name: str) -> ModelDetail:
+        """Return a model with its latest versions; see `Norman.model`."""
+        return self._run(self._core.model(name))
+
+    def version(self, reference: str) -> VersionDetail:
+        """Return a version with its signature, origin and files; see `Norman.version`."""
+        return self._run(self._core.version(reference))
+
+    def logs(self, reference: str) -> LogText:
+        """Return the end of what a version's worker wrote; see `Norman.logs`."""
+        return self._run(self._core.logs(reference))
+
+    def status(self) -> ServerStatus:
+        """Return how the server, its executor and its deployments are; see `Norman.status`."""
+        return self._run(self._core.status())
+
+    def invocations(
+        self,
+        *,
+        model: str | None = None,
+        state: InvocationState | None = None,
+        limit: int = 50,
+        cursor: str | None = None,
+    ) -> InvocationPage:
+        """List recorded invocations, newest first; see `Norman.invocations`."""
+        return self._run(self._core.invocations(model, state, limit, cursor))
+
+    def invocation(self, id: str) -> InvocationDetail:  # noqa: A002 - the field's own name
+        """Return one recorded invocation; see `Norman.invocation`."""
+        return self._run(self._core.invocation(id))
+
+    def close(self) -> None:
+        """Close all connections. Harmless when repeated."""
+        self._links.close()
+        self._http.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _run(self, steps: Steps[T]) -> T:
+        try:
+            effect = next(steps)
+            while True:
+                try:
+                    outcome = self._perform(effect)
+                except Exception as error:  # noqa: BLE001 - the operation decides, whatever it is
+                    effect = steps.throw(error)
+                else:
+                    effect = steps.send(outcome)
+        except StopIteration as end:
+            answer: T = end.value
+            return answer
+        finally:
+            steps.close()
+
+    def _perform(self, effect: Effect) -> Any:
+        if isinstance(effect, Exchange):
+            return self._links.exchange(effect)
+        if isinstance(effect, Send):
+            return self._http.send(effect.target, effect.request)
+        if isinstance(effect, Pause):
+            time.sleep(effect.seconds)
+            return None
+        return effect.run()

@@ -1,0 +1,347 @@
+"""Every operation of the client, written once and without I/O, as steps for a driver."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import math
+import os
+import time
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from typing import Any, Literal, TypeAlias, TypeVar
+from urllib.parse import quote
+
+from norman_jupyter.client.discovery import Target
+from norman_jupyter.client.effects import (
+    HttpAnswer,
+    HttpRequest,
+    Steps,
+    exchange,
+    pause,
+    send,
+    work,
+)
+from norman_jupyter.client.inputs import check_timeout, encode_inputs, is_slow, merge_inputs
+from norman_jupyter.client.local import LinkUnavailable
+from norman_jupyter.client.progress import Progress
+from norman_jupyter.client.rest import (
+    get_request,
+    invoke_request,
+    model_path,
+    raise_for_error,
+    read_answer,
+    read_message,
+    version_path,
+)
+from norman_jupyter.client.results import InvokeResult, read_result
+from norman_jupyter.client.transfer import OnProgress, transfer_bundle
+from norman_jupyter.packaging.folders import default_name, open_bundle
+from norman_jupyter.packaging.origin import collect_origin
+from norman_protocol.errors import (
+    BundleInvalid,
+    ExecutorUnavailable,
+    Interrupted,
+    NormanError,
+    ProtocolViolation,
+    ServerNotFound,
+    Unauthenticated,
+)
+from norman_protocol.messages import Failure, InvocationState, Invoke, Message, Result
+from norman_protocol.references import parse_name, parse_reference
+from norman_protocol.rest import (
+    InvocationDetail,
+    InvocationPage,
+    LogText,
+    Manifest,
+    ModelDetail,
+    ModelPage,
+    Origin,
+    PublishRequest,
+    ServerStatus,
+    VersionDetail,
+)
+
+__all__ = ["Core", "Transport"]
+
+T = TypeVar("T")
+Transport: TypeAlias = Literal["auto", "local", "rest"]
+PathLike: TypeAlias = str | os.PathLike[str]
+
+_TRANSPORTS = ("auto", "local", "rest")
+# An executor that died is up again within a second or two; after this long, something is wrong.
+_RESTART_PATIENCE_S = 15.0
+_SHORTEST_PAUSE_S = 0.05
+# The executor keeps the deadline. These catch one that hangs: it is given a little longer.
+_DEADLINE_GRACE_S = 10.0
+_LONGEST_CALL_S = 3600.0 + 300.0
+
+
+class Core:
+    """The operations of one client, and what it knows of its server.
+
+    Parameters
+    ----------
+    discover
+        Lists the servers to try; blocks.
+    transport
+        ``auto`` takes the fast path where there is one, else REST; the others force one.
+    clock
+        Monotonic seconds.
+
+    Notes
+    -----
+    Each method gives steps; see `norman_jupyter.client.effects`. Safe to use from several threads:
+    two first calls at once may both look for the server.
+    """
+
+    def __init__(
+        self,
+        discover: Callable[[], tuple[Target, ...]],
+        *,
+        transport: Transport = "auto",
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        if transport not in _TRANSPORTS:
+            raise ValueError(f"transport is one of {', '.join(_TRANSPORTS)}, not {transport!r}")
+        self._discover = discover
+        self._transport = transport
+        self._clock = clock
+        self._target: Target | None = None
+        self._greeted: Target | None = None
+        self._ids = itertools.count(1)
+
+    # --- calls --------------------------------------------------------------------------------
+
+    def invoke(
+        self,
+        reference: str,
+        inputs: Mapping[str, Any] | None,
+        timeout_s: float | None,
+        named: Mapping[str, Any],
+    ) -> Steps[InvokeResult]:
+        """Call a version."""
+        text = str(parse_reference(reference))
+        timeout_s = check_timeout(timeout_s)
+        objects = merge_inputs(inputs, named)
+        if is_slow(objects):
+            values = yield from work(partial(encode_inputs, objects))
+        else:
+            values = encode_inputs(objects)
+        message = Invoke(
+            id=f"{next(self._ids):x}", reference=text, timeout_s=timeout_s, values=values
+        )
+        result, latency_s = yield from self._deliver(message)
+        return read_result(result, latency_s)
+
+    def _deliver(self, message: Invoke) -> Steps[tuple[Result, float]]:
+        """Bring a call to the model, waiting out a restart of the executor."""
+        begun = self._clock()
+        patience_s = min(message.timeout_s or math.inf, _RESTART_PATIENCE_S)
+        timeout_s = message.timeout_s
+        while True:
+            started = self._clock()
+            if timeout_s is not None and started > begun:
+                left_s = max(timeout_s - (started - begun), _SHORTEST_PAUSE_S)
+                message = dataclasses.replace(message, timeout_s=left_s)
+            try:
+                answer = yield from self._try_delivery(message)
+                if isinstance(answer, Failure):
+                    raise answer.to_error()
+            except ExecutorUnavailable as error:  # refused before anything ran
+                pause_s = max(_SHORTEST_PAUSE_S, min(error.retry_after_s, 1.0))
+                if self._clock() + pause_s - begun > patience_s:
+                    raise
+                yield from pause(pause_s)
+                continue
+            latency_s = self._clock() - started
+            if not isinstance(answer, Result):
+                raise ProtocolViolation(f"A call was answered with {type(answer).__name__}.")
+            return answer, latency_s
+
+    def _try_delivery(self, message: Invoke) -> Steps[Message]:
+        wait_s = _DEADLINE_GRACE_S + (message.timeout_s or _LONGEST_CALL_S)
+        if self._transport != "rest":
+            target = self._target or (yield from self._find())
+            if target.socket_path is not None:
+                try:
+                    return (yield from exchange(target, message, wait_s))
+                except LinkUnavailable as error:
+                    if self._transport == "local":
+                        raise _no_link(error) from error
+            elif self._transport == "local":
+                raise ServerNotFound(
+                    f"The server at {target.url} has no data socket that can be reached from here."
+                )
+        answer = yield from self._call(invoke_request(message, answer_timeout_s=wait_s))
+        return read_message(answer)
+
+    # --- uploads ------------------------------------------------------------------------------
+
+    def upload(
+        self,
+        source: PathLike,
+        *,
+        name: str | None,
+        label: str | None,
+        description: str | None,
+        tags: Iterable[str],
+        trust: bool,
+        activate: bool,
+        origin: Origin | None,
+        on_progress: OnProgress | None,
+    ) -> Steps[VersionDetail]:
+        """Upload a file or folder as a new version."""
+        if not isinstance(source, (str, os.PathLike)):
+            raise BundleInvalid(
+                f"A path is uploaded (text or Path), not a {type(source).__qualname__}."
+            )
+        chosen = parse_name(name) if name is not None else None
+        bundle = yield from work(partial(open_bundle, source, trusted=trust))
+        if chosen is None:
+            chosen = default_name(bundle.source)
+        yield from self._greet(self._target or (yield from self._find()))
+        if origin is None:
+            origin = yield from work(partial(collect_origin, bundle.source))
+        request = PublishRequest(
+            manifest=Manifest(files=()),
+            label=label,
+            description=description,
+            tags=(tags,) if isinstance(tags, str) else tuple(tags),
+            trust=trust,
+            activate=activate,
+            origin=origin,
+        )
+        tell = on_progress or _tell_nobody
+        return (yield from transfer_bundle(self._call, bundle, chosen, request, tell))
+
+    # --- questions ----------------------------------------------------------------------------
+
+    def models(self, search: str | None, limit: int, cursor: str | None) -> Steps[ModelPage]:
+        """List models."""
+        question = get_request("models", search=search, limit=limit, cursor=cursor)
+        return read_answer(ModelPage, (yield from self._call(question)))
+
+    def model(self, name: str) -> Steps[ModelDetail]:
+        """Tell of one model."""
+        question = get_request(model_path(parse_name(name)))
+        return read_answer(ModelDetail, (yield from self._call(question)))
+
+    def version(self, reference: str) -> Steps[VersionDetail]:
+        """Tell of one version."""
+        question = get_request(version_path(parse_reference(reference)))
+        return read_answer(VersionDetail, (yield from self._call(question)))
+
+    def logs(self, reference: str) -> Steps[LogText]:
+        """Give the end of a version's log."""
+        question = get_request(f"{version_path(parse_reference(reference))}/logs")
+        return read_answer(LogText, (yield from self._call(question)))
+
+    def status(self) -> Steps[ServerStatus]:
+        """Tell how the server is."""
+        return read_answer(ServerStatus, (yield from self._call(get_request("status"))))
+
+    def invocations(
+        self,
+        model: str | None,
+        state: InvocationState | None,
+        limit: int,
+        cursor: str | None,
+    ) -> Steps[InvocationPage]:
+        """List invocations."""
+        question = get_request("invocations", model=model, state=state, limit=limit, cursor=cursor)
+        return read_answer(InvocationPage, (yield from self._call(question)))
+
+    def invocation(self, invocation_id: str) -> Steps[InvocationDetail]:
+        """Tell of one invocation."""
+        question = get_request(f"invocations/{quote(invocation_id, safe='')}")
+        return read_answer(InvocationDetail, (yield from self._call(question)))
+
+    # --- the server ---------------------------------------------------------------------------
+
+    def _call(self, request: HttpRequest) -> Steps[HttpAnswer]:
+        """Send a request to the server, to its successor where it was started anew."""
+        target = self._target or (yield from self._find())
+        try:
+            yield from self._greet(target)
+            return (yield from self._send(target, request))
+        except (ServerNotFound, Unauthenticated) as error:
+            successor = yield from self._successor(target, error)
+        return (yield from self._send(successor, request))
+
+    def _send(self, target: Target, request: HttpRequest) -> Steps[HttpAnswer]:
+        try:
+            answer = yield from send(target, request)
+        except Interrupted:
+            if request.method != "GET":
+                raise
+            answer = yield from send(target, request)  # asking twice does no harm
+        if answer.status == 401:
+            raise_for_error(answer)
+        return answer
+
+    def _find(self) -> Steps[Target]:
+        """Look for the server; the first one that answers is kept."""
+        targets = yield from work(self._discover)
+        refusal: NormanError | None = None
+        for target in targets:
+            # A record was checked already; whether Norman is at a mere URL shows by asking there.
+            if target.server_id is None and not target.chosen:
+                try:
+                    yield from self._greet(target)
+                except (ServerNotFound, Unauthenticated, Interrupted, ProtocolViolation) as error:
+                    refusal = refusal or error
+                    continue
+            self._target = target
+            return target
+        raise refusal or ServerNotFound("No Norman server was found.")
+
+    def _greet(self, target: Target) -> Steps[None]:
+        """Check once, before the first request, that the right server answers at the URL."""
+        if self._greeted == target:
+            return
+        answer = yield from self._send(target, get_request("status", answer_timeout_s=10.0))
+        status = read_answer(ServerStatus, answer)
+        if target.server_id is not None and status.server_id != target.server_id:
+            raise ServerNotFound(
+                f"Another server answers at {target.url} than {target.source}. Choose one with "
+                "NORMAN_URL, or start Norman again."
+            )
+        self._greeted = target
+
+    def _successor(self, target: Target, error: NormanError) -> Steps[Target]:
+        """Look again: a server that was started anew has another address or token.
+
+        Raises
+        ------
+        NormanError
+            There is no other one: the error that made us look.
+        """
+        try:
+            targets = yield from work(self._discover)
+        except NormanError:
+            raise error from None
+        others = [other for other in targets if other != target]
+        if not others:
+            raise error
+        self._target = None
+        for other in others:
+            try:
+                yield from self._greet(other)
+            except NormanError:
+                continue
+            self._target = other
+            return other
+        raise error
+
+
+def _no_link(error: LinkUnavailable) -> NormanError:
+    if error.refusal is not None and not isinstance(error.refusal, ExecutorUnavailable):
+        return error.refusal
+    return ExecutorUnavailable(
+        f"The executor can't be reached: {error}", retry_after_s=_SHORTEST_PAUSE_S
+    )
+
+
+def _tell_nobody(progress: Progress) -> None:
+    """Take progress where nobody asked for it."""

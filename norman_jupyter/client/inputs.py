@@ -1,0 +1,91 @@
+"""From what the caller passes to the values of one call."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from norman_protocol.arrays import object_to_value
+from norman_protocol.errors import InputInvalid
+from norman_protocol.values import Value
+
+__all__ = ["check_timeout", "encode_inputs", "is_slow", "merge_inputs"]
+
+_SLOW_BYTES = 16 << 20
+
+
+def merge_inputs(inputs: Mapping[str, Any] | None, named: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Join the inputs of a mapping and those of keyword arguments.
+
+    Raises
+    ------
+    InputInvalid
+        The first is no mapping from names, or both give the same input.
+
+    Examples
+    --------
+    >>> merge_inputs({"a b": 1}, {"c": 2})
+    {'a b': 1, 'c': 2}
+    """
+    if inputs is None:
+        return named
+    if not isinstance(inputs, Mapping):
+        raise InputInvalid(
+            f"Inputs have names: pass a dictionary or keyword arguments, such as image=…, not a "
+            f"{type(inputs).__qualname__}.",
+            received=type(inputs).__qualname__,
+        )
+    for name in inputs:
+        if not isinstance(name, str):
+            raise InputInvalid(f"The name of an input is text, not {name!r:.60}.")
+        if name in named:
+            raise InputInvalid(
+                f"Input {name!r} is given twice: in the dictionary and as a keyword.", input=name
+            )
+    return {**inputs, **named}
+
+
+def is_slow(objects: Mapping[str, Any]) -> bool:
+    """Whether encoding these may block for long: a file is read, or much may be copied."""
+    return any(
+        isinstance(item, os.PathLike) or getattr(item, "nbytes", 0) > _SLOW_BYTES
+        for item in objects.values()
+    )
+
+
+def encode_inputs(objects: Mapping[str, Any]) -> dict[str, Value]:
+    """Turn objects into values, as `norman_protocol.arrays.object_to_value` does.
+
+    Raises
+    ------
+    InputInvalid
+        An object can't be sent, or a file can't be read.
+    """
+    values: dict[str, Value] = {}
+    for name, item in objects.items():
+        try:
+            values[name] = object_to_value(item, name=name)
+        except OSError as error:
+            raise InputInvalid(
+                f"Input {name!r}: the file {os.fspath(item)!r} can't be read: {error.strerror}.",
+                input=name,
+            ) from error
+    return values
+
+
+def check_timeout(timeout_s: float | None) -> float | None:
+    """Return the time limit.
+
+    Raises
+    ------
+    InputInvalid
+        It is no positive, finite number.
+    """
+    if timeout_s is None:
+        return None
+    is_number = isinstance(timeout_s, (int, float)) and not isinstance(timeout_s, bool)
+    if not is_number or not math.isfinite(timeout_s) or timeout_s <= 0:
+        raise InputInvalid(f"timeout_s is a positive number of seconds, not {timeout_s!r:.60}.")
+    return float(timeout_s)
