@@ -32,7 +32,7 @@ $(RUN):
 	@if [ -z "$(PYTHON)" ]; then \
 		echo "Norman needs Python 3.11 or newer, and none was found. Install one, or name it:" >&2; \
 		echo "    make PYTHON=/path/to/python3.11" >&2; exit 1; fi
-	@if ! $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then \
+	@if ! $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
 		echo "$(PYTHON) is older than Python 3.11, or no Python. Name a newer one:" >&2; \
 		echo "    make PYTHON=/path/to/python3.11" >&2; exit 1; fi
 	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \

@@ -5,20 +5,22 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import os
+import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-import onnxruntime
-
+from benchmarks.client import announce
 from benchmarks.load_time import measure_load_time
-from benchmarks.measure import Measurement, Plan, measure
-from benchmarks.rows import Setting, rows, start_fastapi
+from benchmarks.measure import Measurement, Plan
+from benchmarks.rows import start_fastapi
 from benchmarks.table import Report, describe_machine, render, replace_section, verdicts
-from benchmarks.tiny_model import INPUT, SAMPLE, write_tiny_model
+from benchmarks.tiny_model import write_tiny_model
 from norman_jupyter import BlockingNorman
-from tools.demo.home import DemoHome, prepare
+from norman_protocol.decoding import decode, parse_json
+from tools.demo.home import DemoHome, prepare, server_environment
 from tools.demo.server import start_server
 
 _FOLDER = Path(__file__).resolve().parent
@@ -26,29 +28,24 @@ _README = _FOLDER.parent / "README.md"
 _MODEL_NAME = "tiny"
 
 
-def _progress(text: str) -> None:
-    if sys.stderr.isatty():
-        sys.stderr.write(f"\r\x1b[K{text}")
-        sys.stderr.flush()
-
-
 def _measure_calls(plan: Plan) -> list[Measurement]:
     with tempfile.TemporaryDirectory(prefix="norman-bench-") as folder:
         model_path = write_tiny_model(Path(folder) / f"{_MODEL_NAME}.onnx")
-        session = onnxruntime.InferenceSession(str(model_path), providers=["CPUExecutionProvider"])
-        (expected,) = session.run(None, {INPUT: SAMPLE})
         home = DemoHome(root=Path(folder) / "home")
         prepare(home, fresh=True)
         with start_server(home) as server, start_fastapi(model_path) as fastapi_url:
             with BlockingNorman(server.url, server.token) as norman:
                 norman.upload(model_path, name=_MODEL_NAME)
-            setting = Setting(
-                model_path=model_path,
-                model_name=_MODEL_NAME,
-                norman=server,
-                fastapi_url=fastapi_url,
+            command = [sys.executable, "-m", "benchmarks.client", str(home.root), str(model_path)]
+            command += [_MODEL_NAME, fastapi_url, str(plan.rounds), str(plan.calls_per_round)]
+            # A process of its own, since the way on the same host is found by the environment.
+            answer = subprocess.run(
+                command,
+                env=server_environment(home, os.environ),
+                stdout=subprocess.PIPE,
+                check=True,
             )
-            return measure(rows(setting), plan, expected=expected, announce=_progress)
+    return [decode(Measurement, item) for item in parse_json(answer.stdout)]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -63,9 +60,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     report = Report(
         machine=describe_machine(),
         measurements=_measure_calls(plan),
-        load_time=measure_load_time(parsed.starts, announce=_progress),
+        load_time=measure_load_time(parsed.starts, announce=announce),
     )
-    _progress("")
+    announce("")
     table = render(report)
     results = _FOLDER / "results"
     results.mkdir(exist_ok=True)

@@ -26,8 +26,9 @@ import onnxruntime
 from benchmarks.measure import Call, Row
 from benchmarks.tiny_model import INPUT, MODEL_VARIABLE, OUTPUT, SAMPLE
 from norman_jupyter import BlockingNorman
+from norman_protocol.discovery import DiscoveryRecord
 from norman_protocol.rest import API_PATH
-from tools.demo.server import JupyterServer, free_port
+from tools.demo.server import free_port
 
 __all__ = ["FASTAPI_ROWS", "FAST_PATH", "IN_PROCESS", "REST", "Setting", "rows", "start_fastapi"]
 
@@ -47,7 +48,7 @@ class Setting:
 
     model_path: Path
     model_name: str
-    norman: JupyterServer
+    norman: DiscoveryRecord
     fastapi_url: str
 
 
@@ -77,14 +78,13 @@ def _in_process(setting: Setting) -> Iterator[Call]:
 
 @contextmanager
 def _norman(setting: Setting, transport: Literal["local", "rest"]) -> Iterator[Call]:
-    url, token = setting.norman.url, setting.norman.token
-    with BlockingNorman(url, token, transport=transport) as norman:
+    with BlockingNorman(setting.norman.url, transport=transport) as norman:
         yield lambda: norman.invoke(setting.model_name, features=SAMPLE)[OUTPUT]
 
 
 @contextmanager
 def _norman_json(setting: Setting) -> Iterator[Call]:
-    headers = {**_JSON_HEADERS, "Authorization": f"token {setting.norman.token}"}
+    headers = {**_JSON_HEADERS, "Authorization": f"Bearer {setting.norman.token}"}
     connection = http.client.HTTPConnection(urlsplit(setting.norman.url).netloc)
 
     def call() -> np.ndarray:

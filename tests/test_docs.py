@@ -17,6 +17,16 @@ _REPOSITORY = Path(__file__).parent.parent
 _DOCUMENTS = sorted([*_REPOSITORY.glob("*.md"), *_REPOSITORY.glob("docs/**/*.md")])
 _PROJECT = tomllib.loads((_REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))
 
+_PACKAGES = (
+    "norman_protocol",
+    "norman_bundle",
+    "norman_worker",
+    "norman_executor",
+    "norman_server",
+    "norman_jupyter",
+    "tools",
+)
+
 
 def _ids(path: Path) -> str:
     return path.relative_to(_REPOSITORY).as_posix()
@@ -108,7 +118,7 @@ def test_notebooks_in_git_have_no_outputs():
         assert all(not cell["outputs"] and cell["execution_count"] is None for cell in code), path
 
 
-@pytest.mark.parametrize("name", _modules("norman_protocol", "norman_bundle", "norman_jupyter"))
+@pytest.mark.parametrize("name", _modules(*_PACKAGES))
 def test_examples_in_docstrings_run(name):
     results = doctest.testmod(importlib.import_module(name))
     assert results.failed == 0
