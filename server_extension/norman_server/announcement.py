@@ -1,0 +1,63 @@
+"""The file by which kernels find this server: written when it listens, gone when it ends."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from pathlib import Path
+
+import psutil
+
+from norman_protocol.decoding import dump_json, encode
+from norman_protocol.discovery import DiscoveryRecord, discovery_file_name
+
+__all__ = ["Announcement", "remove_stale_files"]
+
+_log = logging.getLogger(__name__)
+
+_START_TOLERANCE_S = 1.0
+
+
+class Announcement:
+    """The discovery file of this server; the owner removes it."""
+
+    def __init__(self, folder: Path, record: DiscoveryRecord) -> None:
+        self.path = folder / discovery_file_name(record.server_pid)
+        self._record = record
+
+    def write(self) -> None:
+        """Write the file for the owner's eyes only, whole or not at all."""
+        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        unfinished = self.path.with_suffix(".tmp")
+        unfinished.unlink(missing_ok=True)
+        descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(dump_json(encode(self._record)))
+        unfinished.replace(self.path)
+
+    def remove(self) -> None:
+        """Remove the file. Twice is fine."""
+        self.path.unlink(missing_ok=True)
+
+
+def remove_stale_files(folder: Path) -> None:
+    """Remove the discovery files of servers that have ended without doing so."""
+    for path in folder.glob("norman-*.json"):
+        try:
+            contents = json.loads(path.read_text())
+            pid, started_at = int(contents["server_pid"]), float(contents["server_started_at"])
+        except (OSError, ValueError, KeyError, TypeError):
+            continue  # not ours to judge
+        if not _runs(pid, started_at):
+            path.unlink(missing_ok=True)
+            _log.debug("Removed %s of a server that has ended.", path.name)
+
+
+def _runs(pid: int, started_at: float) -> bool:
+    try:
+        return abs(psutil.Process(pid).create_time() - started_at) <= _START_TOLERANCE_S
+    except psutil.NoSuchProcess:
+        return False
+    except psutil.AccessDenied:
+        return True

@@ -1,0 +1,405 @@
+"""The base of every handler: authentication before the body, bounded bodies, errors as JSON."""
+
+from __future__ import annotations
+
+import hmac
+import re
+from collections.abc import Awaitable
+from dataclasses import dataclass, field
+from http.client import responses
+from typing import Any, ClassVar, Literal, TypeAlias, TypeVar
+
+from jupyter_server import CallContext
+from jupyter_server.auth.identity import User
+from jupyter_server.base.handlers import APIHandler
+from tornado import web
+
+from norman_protocol.decoding import decode, dump_json, encode, parse_json
+from norman_protocol.errors import (
+    Forbidden,
+    InternalError,
+    NormanError,
+    PayloadTooLarge,
+    RequestInvalid,
+    Unauthenticated,
+)
+from norman_protocol.identifiers import new_id
+from norman_server.api.services import Services, ServiceSlot, retry_after
+from norman_server.api.statuses import CODES, error_body, status_of
+
+__all__ = ["Action", "Handler", "Operation", "QueryParameter", "Route"]
+
+T = TypeVar("T")
+Action: TypeAlias = Literal["read", "write", "execute"]
+Body: TypeAlias = Literal["none", "json", "frame", "blob"]
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9_.:-]{1,100}")
+_BEARER = "Bearer "
+_DRAINED_BYTES = 1 << 20
+"""Of a body that is refused, so much is read and thrown away; then the connection ends."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueryParameter:
+    """A parameter in a URL's query."""
+
+    name: str
+    kind: type[str | int | float]
+    description: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operation:
+    """One verb of one route.
+
+    Attributes
+    ----------
+    request
+        Class of the JSON body, None where there is none.
+    answers
+        Status → class of the JSON answer (None: not described by a class).
+    body
+        What the body may be, which decides its bound.
+    """
+
+    verb: Literal["GET", "POST", "PUT"]
+    action: Action
+    summary: str
+    answers: dict[int, type[Any] | None]
+    request: type[Any] | None = None
+    body: Body = "none"
+    query: tuple[QueryParameter, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """One path with its verbs; ``{name}`` stands for one segment."""
+
+    path: str
+    handler: type[Handler]
+    operations: tuple[Operation, ...]
+    verbs: dict[str, Operation] = field(init=False)
+
+    def __post_init__(self) -> None:
+        verbs = {operation.verb: operation for operation in self.operations}
+        object.__setattr__(self, "verbs", verbs)
+
+
+@web.stream_request_body
+class Handler(APIHandler):
+    """Authenticates, authorises and decodes; subclasses answer.
+
+    Bodies are streamed, because tornado otherwise reads the whole of one before `prepare` could
+    refuse it.
+    """
+
+    slot: ServiceSlot
+    route: Route
+    operation: Operation
+    request_id: str = ""
+
+    CHARGES_BODY: ClassVar[bool] = True
+    """Whether the body is held in memory, so that the budget counts it."""
+
+    def initialize(self, slot: ServiceSlot, route: Route) -> None:
+        """Take what the table of routes gives every handler."""
+        self.slot = slot
+        self.route = route
+        self.body = bytearray()
+        self.body_fault: NormanError | None = None
+        self._charged_bytes = 0
+        self._ends_connection = False
+        given = self.request.headers.get("X-Request-ID", "")
+        self.request_id = given if _REQUEST_ID.fullmatch(given) else new_id()
+        self.set_header("X-Request-ID", self.request_id)
+
+    @property
+    def services(self) -> Services:
+        """The services behind the API."""
+        return self.slot.services
+
+    @property
+    def user(self) -> str:
+        """Name of the caller.
+
+        Jupyter's default identity provider knows no names: whoever has its token is given an
+        invented one, new in each session. That is the server's owner.
+        """
+        user = self.current_user
+        if not isinstance(user, User) or user.display_name.startswith("Anonymous "):
+            return self.slot.user
+        return user.username
+
+    # --- before the body --------------------------------------------------------------------
+
+    async def prepare(self) -> None:  # type: ignore[override]  # as in APIHandler itself
+        """Let in who may do this, before a byte of the body is read."""
+        try:
+            if self.request.method == "OPTIONS":  # a browser asks before it sends credentials
+                await super().prepare()
+                return
+            await self._authenticate()
+            self.operation = await self._authorise()
+            self._admit_body()
+        except BaseException:
+            self._refuse_body()
+            raise
+
+    async def _authenticate(self) -> None:
+        if not self.check_host():
+            raise Forbidden(
+                "This server doesn't answer under that host name; see "
+                "ServerApp.allow_remote_access."
+            )
+        header = self.request.headers.get("Authorization", "")
+        if header.startswith(_BEARER) and hmac.compare_digest(
+            header[len(_BEARER) :].encode(), self.slot.token
+        ):
+            CallContext.set(CallContext.JUPYTER_HANDLER, self)
+            user = User(username=self.slot.user)
+            self.current_user = self._jupyter_current_user = user
+            self._token_authenticated = True
+            self.set_cors_headers()
+            return
+        try:
+            await super().prepare()
+        except web.HTTPError as error:
+            if error.status_code == 403 and self.current_user is None:
+                raise _unauthenticated() from error
+            raise
+        if self.current_user is None:
+            raise _unauthenticated()
+
+    async def _authorise(self) -> Operation:
+        operation = self.route.verbs.get(self.request.method or "")
+        action: Action = "read" if operation is None else operation.action
+        allowed = self.authorizer.is_authorized(self, self.current_user, action, "norman")
+        if isinstance(allowed, Awaitable):
+            allowed = await allowed
+        if not allowed:
+            raise Forbidden(f"{self.user} may not {action} models on this server.")
+        if operation is None and not self.route.operations:
+            raise web.HTTPError(404, f"There is nothing under {self.request.path[:200]}.")
+        if operation is None:
+            raise web.HTTPError(405, f"{self.request.method} is not a verb of this route.")
+        return operation
+
+    def _admit_body(self) -> None:
+        limit_bytes = self.body_limit_bytes()
+        declared = self._declared_bytes()
+        if declared > limit_bytes:
+            raise _too_large(declared, limit_bytes)
+        self._charge(declared)
+        self.request.connection.set_max_body_size(max(limit_bytes, _DRAINED_BYTES))  # type: ignore[union-attr]  # HTTP/1 has it
+
+    def body_limit_bytes(self) -> int:
+        """Return how long the body of this request may be."""
+        limits = self.slot.limits
+        match self.operation.body:
+            case "none":
+                return 0
+            case "json":
+                return limits.json_body_bytes
+            case "frame":
+                return limits.frame_body_bytes
+            case "blob":
+                return limits.blob_bytes
+
+    def _declared_bytes(self) -> int:
+        text = self.request.headers.get("Content-Length", "0")
+        return int(text) if text.isdecimal() else 0
+
+    def _refuse_body(self) -> None:
+        if self._declared_bytes() > _DRAINED_BYTES or "Transfer-Encoding" in self.request.headers:
+            self.request.connection.set_max_body_size(_DRAINED_BYTES)  # type: ignore[union-attr]
+            self._ends_connection = True
+
+    # --- the body ---------------------------------------------------------------------------
+
+    def data_received(self, chunk: bytes) -> Awaitable[None] | None:
+        """Collect the body."""
+        # Nothing may be raised here: tornado would end the connection without an answer.
+        if self.body_fault is not None:
+            return None
+        received = len(self.body) + len(chunk)
+        limit_bytes = self.body_limit_bytes()
+        try:
+            if received > limit_bytes:
+                raise _too_large(received, limit_bytes)
+            self._charge(received)
+        except NormanError as error:
+            self.body_fault = error
+            self.body.clear()
+            return None
+        self.body += chunk
+        return None
+
+    def _charge(self, total_bytes: int) -> None:
+        if self.CHARGES_BODY and total_bytes > self._charged_bytes:
+            self.slot.budget.take(total_bytes - self._charged_bytes)
+            self._charged_bytes = total_bytes
+
+    def release_body(self) -> None:
+        """Forget the body and free its memory."""
+        self.body = bytearray()
+        self.slot.budget.give_back(self._charged_bytes)
+        self._charged_bytes = 0
+
+    def on_finish(self) -> None:
+        """Free the body's memory."""
+        self.release_body()
+
+    def on_connection_close(self) -> None:
+        """Free the body's memory where the client left before it was whole."""
+        super().on_connection_close()
+        self.release_body()
+
+    def whole_body(self) -> bytearray:
+        """Return the body.
+
+        Raises
+        ------
+        PayloadTooLarge, QueueFull
+            It was refused on its way.
+        """
+        if self.body_fault is not None:
+            raise self.body_fault
+        return self.body
+
+    def decode_body(self, cls: type[T]) -> T:
+        """Decode the JSON body.
+
+        Raises
+        ------
+        RequestInvalid
+            Not JSON, or not what the class says.
+        """
+        return decode(cls, parse_json(self.whole_body()))
+
+    # --- the query --------------------------------------------------------------------------
+
+    def query(self) -> dict[str, Any]:
+        """Decode the query; parameters that were not given are None.
+
+        Raises
+        ------
+        RequestInvalid
+            A parameter is unknown, given twice, or not of its kind.
+        """
+        known = {parameter.name: parameter for parameter in self.operation.query}
+        found: dict[str, Any] = dict.fromkeys(known)
+        for name, texts in self.request.query_arguments.items():
+            parameter = known.get(name)
+            if parameter is None:
+                if name in _FOREIGN_PARAMETERS:
+                    continue
+                raise _unknown_parameter(name, known)
+            if len(texts) > 1:
+                raise RequestInvalid(f"The parameter {name} is given twice.", field=name)
+            found[name] = _convert(parameter, self.decode_argument(texts[0], name))
+        return found
+
+    # --- answers ----------------------------------------------------------------------------
+
+    def compute_etag(self) -> str | None:
+        """Hash nothing: answers change, and hashing costs."""
+        return None
+
+    async def answer(self, value: Any, status: int = 200) -> None:
+        """Finish with a dataclass as JSON."""
+        self.set_status(status)
+        await self.finish(dump_json(encode(value)))
+
+    def write_error(self, status_code: int, **kwargs: Any) -> None:
+        """Report an error as `ErrorBody`; nothing of ours shows."""
+        raised = kwargs.get("exc_info", (None, None, None))[1]
+        error = _as_norman_error(raised, status_code)
+        if isinstance(raised, NormanError):
+            self.set_status(status_of(error), _reason(status_of(error)))
+        self.set_header("X-Request-ID", self.request_id)
+        if self._ends_connection:
+            self.set_header("Connection", "close")
+        if status_code == 405:
+            self.set_header("Allow", ", ".join(self.route.verbs))
+        if isinstance(error, Unauthenticated):
+            self.set_header("WWW-Authenticate", "Bearer")
+        pause = retry_after(error)
+        if pause is not None:
+            self.set_header("Retry-After", pause)
+        self.finish(dump_json(encode(error_body(error, self.request_id))))
+
+    def log_exception(self, typ: Any, value: BaseException | None, tb: Any) -> None:
+        """Log what is our fault with the request's id; a caller's mistake is no news."""
+        if isinstance(value, NormanError):
+            self.log.debug("%s %s: %s", self.request_id, value.code, value.message)
+            return
+        if isinstance(value, web.HTTPError):
+            self.log.debug("%s HTTP %d: %s", self.request_id, value.status_code, value.log_message)
+            return
+        self.log.error(
+            "Request %s (%s %s) failed",
+            self.request_id,
+            self.request.method,
+            self.request.path,
+            exc_info=None if value is None else (typ, value, tb),
+        )
+
+
+_FOREIGN_PARAMETERS = frozenset({"token", "no_track_activity", "_xsrf", "_"})
+"""Jupyter's own, and the one with which browsers are kept from caching."""
+
+
+def _as_norman_error(raised: BaseException | None, status_code: int) -> NormanError:
+    if isinstance(raised, NormanError):
+        return raised
+    if isinstance(raised, web.HTTPError) and status_code < 500:
+        cls = CODES.get(status_code, RequestInvalid)
+        return cls(raised.log_message or _reason(status_code))
+    return InternalError(
+        "Something went wrong in the server; its log has the rest under this request's id."
+    )
+
+
+def _reason(status: int) -> str:
+    return "Client Closed Request" if status == 499 else responses.get(status, "Error")
+
+
+def _unauthenticated() -> Unauthenticated:
+    return Unauthenticated(
+        "No token, or one that this server doesn't know. Send Authorization: Bearer <token>; a "
+        "notebook of this server finds it by itself."
+    )
+
+
+def _too_large(size_bytes: int, limit_bytes: int) -> PayloadTooLarge:
+    if not limit_bytes:
+        return PayloadTooLarge("This request takes no body.", size_bytes=size_bytes, limit_bytes=0)
+    return PayloadTooLarge(
+        f"The body has {size_bytes} bytes or more; at most {limit_bytes} are taken here.",
+        size_bytes=size_bytes,
+        limit_bytes=limit_bytes,
+    )
+
+
+def _unknown_parameter(name: str, known: dict[str, QueryParameter]) -> RequestInvalid:
+    names = ", ".join(known)
+    hint = f"Those of this route: {names}." if names else "This route takes none."
+    return RequestInvalid(
+        f"There is no parameter {name[:60]!r}. {hint}", field=name[:60], nearest=list(known)
+    )
+
+
+def _convert(parameter: QueryParameter, text: str) -> Any:
+    try:
+        value = parameter.kind(text)
+    except ValueError:
+        kind = "text" if parameter.kind is str else "a number"
+        raise RequestInvalid(
+            f"The parameter {parameter.name} must be {kind}, not {text[:60]!r}.",
+            field=parameter.name,
+        ) from None
+    if isinstance(value, float) and not abs(value) < float("inf"):
+        raise RequestInvalid(
+            f"The parameter {parameter.name} must be finite.", field=parameter.name
+        )
+    return value

@@ -1,0 +1,118 @@
+"""Blobs: which ones are missing, and taking their bytes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable
+from typing import ClassVar
+
+from norman_bundle.manifest import parse_digest
+from norman_protocol.errors import NormanError, RequestInvalid
+from norman_protocol.rest import BlobStored, MissingAnswer, MissingRequest
+from norman_server.api.base import Handler
+from norman_server.storage.blobs.base import BlobWriter
+
+__all__ = ["BlobHandler", "MissingHandler"]
+
+_WRITTEN_BYTES = 1 << 20
+"""Bytes gathered for one write: a hop to a thread costs as much as writing 50 kB."""
+
+
+class MissingHandler(Handler):
+    """Tells which blobs must be sent."""
+
+    async def post(self) -> None:
+        """Answer with those of the digests that are not stored."""
+        request = self.decode_body(MissingRequest)
+        digests = tuple(dict.fromkeys(map(parse_digest, request.digests)))
+        await self.answer(MissingAnswer(missing=await self.services.registry.missing(digests)))
+
+
+class BlobHandler(Handler):
+    """Takes the bytes of one blob while they come in."""
+
+    CHARGES_BODY: ClassVar[bool] = False
+
+    _writer: BlobWriter | None = None
+    _digest: str = ""
+    _stored: bool = False
+    _received_bytes: int = 0
+
+    async def prepare(self) -> None:  # type: ignore[override]  # as in APIHandler itself
+        """Open the blob once the caller may write."""
+        await super().prepare()
+        if self.request.method != "PUT":
+            return
+        self._writing = asyncio.Lock()
+        try:
+            self._digest = parse_digest(self.path_args[0])
+            registry = self.services.registry
+            if not await registry.missing((self._digest,)):
+                self._stored = True
+                return
+            self._writer = await asyncio.to_thread(registry.begin_blob, self._digest)
+        except BaseException:
+            self._refuse_body()
+            raise
+
+    def data_received(self, chunk: bytes) -> Awaitable[None] | None:
+        """Write what came, in large pieces; the sender waits meanwhile."""
+        if self._writer is None or self.body_fault is not None:
+            return None
+        self._received_bytes += len(chunk)
+        self.body += chunk
+        if len(self.body) < _WRITTEN_BYTES:
+            return None
+        return self._write()
+
+    async def put(self, digest: str) -> None:  # noqa: ARG002 - prepare has checked it
+        """Finish the blob, or say that it was there."""
+        if self._stored:
+            size_bytes = self._declared_bytes()
+            await self.answer(BlobStored(digest=self._digest, size_bytes=size_bytes))
+            return
+        await self._write()
+        writer = self._writer
+        if self.body_fault is not None:
+            raise self.body_fault
+        if writer is None:
+            raise RequestInvalid("The request ended before its bytes came.")
+        async with self._writing:
+            self._writer = None
+            try:
+                size_bytes = await asyncio.to_thread(writer.commit)
+            except BaseException:
+                await asyncio.shield(asyncio.to_thread(writer.abort))
+                raise
+        await self.answer(BlobStored(digest=self._digest, size_bytes=size_bytes), 201)
+
+    async def _write(self) -> None:
+        async with self._writing:
+            writer, chunk = self._writer, bytes(self.body)
+            self.body.clear()
+            if writer is None or not chunk or self.body_fault is not None:
+                return
+            try:
+                await asyncio.to_thread(writer.write, chunk)
+            except NormanError as error:
+                self.body_fault = error
+
+    async def _abort(self) -> None:
+        async with self._writing:
+            writer, self._writer = self._writer, None
+            if writer is not None:
+                await asyncio.to_thread(writer.abort)
+
+    def _give_up(self) -> None:
+        if self._writer is not None:
+            self.slot.spawn(self._abort())
+
+    def on_finish(self) -> None:
+        """Leave no half-written blob behind."""
+        super().on_finish()
+        self._give_up()
+
+    def on_connection_close(self) -> None:
+        """Leave no half-written blob behind where the sender left."""
+        super().on_connection_close()
+        self._give_up()

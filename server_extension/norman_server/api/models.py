@@ -1,0 +1,141 @@
+"""Models and their versions."""
+
+from __future__ import annotations
+
+from norman_protocol.errors import NameInvalid, RequestInvalid
+from norman_protocol.references import ACTIVE, LATEST, Reference, parse_name, parse_reference
+from norman_protocol.rest import LogText, PublishRequest, VersionDetail
+from norman_server.api.base import Handler
+from norman_server.domain.records import VersionRecord, format_time
+
+__all__ = [
+    "ModelHandler",
+    "ModelsHandler",
+    "VersionHandler",
+    "VersionLogsHandler",
+    "VersionsHandler",
+    "describe_version",
+]
+
+MAX_WAIT_S = 30.0
+MAX_PAGE = 200
+DEFAULT_PAGE = 50
+_LOG_LIMIT_BYTES = 256 * 1024
+
+
+def describe_version(record: VersionRecord, *, created: bool = True) -> VersionDetail:
+    """Turn a version's record into what the API tells of it."""
+    return VersionDetail(
+        id=record.id,
+        reference=record.reference,
+        name=record.name,
+        number=record.number,
+        state=record.state,
+        active=record.active,
+        label=record.label,
+        description=record.description,
+        tags=record.tags,
+        runtime=record.runtime,
+        entry=record.entry,
+        interpreter=record.interpreter,
+        signature=record.signature,
+        manifest=record.manifest,
+        bundle_digest=record.bundle_digest,
+        size_bytes=record.size_bytes,
+        load_s=record.load_s,
+        created_at=format_time(record.created_at),
+        created_by=record.created_by,
+        origin=record.origin,
+        trust=record.trust,
+        error=record.error,
+        created=created,
+    )
+
+
+def page_limit(given: int | None) -> int:
+    """Return how many items a page has.
+
+    Raises
+    ------
+    RequestInvalid
+        Fewer than one or more than a page can have.
+    """
+    limit = DEFAULT_PAGE if given is None else given
+    if not 1 <= limit <= MAX_PAGE:
+        raise RequestInvalid(f"limit must be 1 to {MAX_PAGE}, not {limit}.", field="limit")
+    return limit
+
+
+def _reference(name: str, selector: str) -> Reference:
+    if "@" in name or "@" in selector:
+        raise NameInvalid(f"{name[:60]!r} and {selector[:60]!r} are no version.", name=name[:300])
+    return parse_reference(f"{name}@{selector}")
+
+
+class ModelsHandler(Handler):
+    """All models."""
+
+    async def get(self) -> None:
+        """Answer with a page of models by name."""
+        query = self.query()
+        await self.answer(
+            await self.services.registry.models(
+                limit=page_limit(query["limit"]), cursor=query["cursor"], search=query["search"]
+            )
+        )
+
+
+class ModelHandler(Handler):
+    """One model."""
+
+    async def get(self, name: str) -> None:
+        """Answer with the model and its latest versions."""
+        self.query()
+        await self.answer(await self.services.registry.model(parse_name(name)))
+
+
+class VersionsHandler(Handler):
+    """The versions of a model."""
+
+    async def post(self, name: str) -> None:
+        """Make a version of stored blobs and begin to load it."""
+        request = self.decode_body(PublishRequest)
+        record, created = await self.services.deployments.publish(
+            parse_name(name), request, user=self.user
+        )
+        await self.answer(describe_version(record, created=created), 202 if created else 200)
+
+
+class VersionHandler(Handler):
+    """One version."""
+
+    async def get(self, name: str, selector: str) -> None:
+        """Answer with the version, now or when it is no longer loading."""
+        wait_s = self.query()["wait_s"]
+        if wait_s is not None and not 0 <= wait_s <= MAX_WAIT_S:
+            raise RequestInvalid(f"wait_s must be 0 to {MAX_WAIT_S:g}.", field="wait_s")
+        record = await self.services.deployments.version(
+            _reference(name, selector), wait_s=wait_s or 0.0
+        )
+        await self.answer(describe_version(record))
+
+
+class VersionLogsHandler(Handler):
+    """What a version's worker wrote."""
+
+    async def get(self, name: str, selector: str) -> None:
+        """Answer with the end of the log."""
+        self.query()
+        registry = self.services.registry
+        reference = _reference(name, selector)
+        if reference.selector == ACTIVE:
+            reference = await self._active_or_latest(reference.name)
+        record = await registry.version(reference)
+        text, truncated = await registry.log_text(record.id, _LOG_LIMIT_BYTES)
+        await self.answer(LogText(reference=record.reference, text=text, truncated=truncated))
+
+    async def _active_or_latest(self, name: str) -> Reference:
+        # The log is wanted most where nothing is active: because the one version failed.
+        detail = await self.services.registry.model(name)
+        active = detail.model.active
+        return Reference(name=detail.model.name, selector=LATEST if active is None else active)

@@ -1,0 +1,246 @@
+"""The table of routes, from which the handlers and the OpenAPI document are made."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from norman_protocol.rest import (
+    API_PATH,
+    BlobStored,
+    InvocationDetail,
+    InvocationPage,
+    InvokeAnswer,
+    InvokeRequest,
+    LogText,
+    MissingAnswer,
+    MissingRequest,
+    ModelDetail,
+    ModelPage,
+    PublishRequest,
+    ServerStatus,
+    VersionDetail,
+)
+from norman_server.api.base import Handler, Operation, QueryParameter, Route
+from norman_server.api.blobs import BlobHandler, MissingHandler
+from norman_server.api.invocations import InvocationHandler, InvocationsHandler
+from norman_server.api.models import (
+    DEFAULT_PAGE,
+    MAX_PAGE,
+    MAX_WAIT_S,
+    ModelHandler,
+    ModelsHandler,
+    VersionHandler,
+    VersionLogsHandler,
+    VersionsHandler,
+)
+from norman_server.api.openapi import build_document
+from norman_server.api.services import ServiceSlot
+from norman_server.api.status import NoRouteHandler, OpenApiHandler, StatusHandler
+
+__all__ = ["ROUTES", "build_handlers", "path_pattern"]
+
+_LIMIT = QueryParameter(
+    name="limit", kind=int, description=f"Items per page: 1 to {MAX_PAGE}, {DEFAULT_PAGE} if absent"
+)
+_CURSOR = QueryParameter(
+    name="cursor", kind=str, description="next_cursor of the page before this one"
+)
+
+ROUTES: tuple[Route, ...] = (
+    Route(
+        path="status",
+        handler=StatusHandler,
+        operations=(
+            Operation(
+                verb="GET",
+                action="read",
+                summary="The server at a glance",
+                answers={200: ServerStatus},
+            ),
+        ),
+    ),
+    Route(
+        path="openapi.json",
+        handler=OpenApiHandler,
+        operations=(
+            Operation(
+                verb="GET",
+                action="read",
+                summary="The description of this API",
+                answers={200: None},
+            ),
+        ),
+    ),
+    Route(
+        path="blobs/missing",
+        handler=MissingHandler,
+        operations=(
+            Operation(
+                verb="POST",
+                action="write",
+                summary="Which of these blobs are not stored",
+                request=MissingRequest,
+                body="json",
+                answers={200: MissingAnswer},
+            ),
+        ),
+    ),
+    Route(
+        path="blobs/{digest}",
+        handler=BlobHandler,
+        operations=(
+            Operation(
+                verb="PUT",
+                action="write",
+                summary="Store the bytes whose SHA-256 is the digest",
+                body="blob",
+                answers={200: BlobStored, 201: BlobStored},
+            ),
+        ),
+    ),
+    Route(
+        path="models",
+        handler=ModelsHandler,
+        operations=(
+            Operation(
+                verb="GET",
+                action="read",
+                summary="All models, by name",
+                query=(
+                    _LIMIT,
+                    _CURSOR,
+                    QueryParameter(name="search", kind=str, description="Part of a name"),
+                ),
+                answers={200: ModelPage},
+            ),
+        ),
+    ),
+    Route(
+        path="models/{name}",
+        handler=ModelHandler,
+        operations=(
+            Operation(
+                verb="GET",
+                action="read",
+                summary="A model and its latest versions",
+                answers={200: ModelDetail},
+            ),
+        ),
+    ),
+    Route(
+        path="models/{name}/versions",
+        handler=VersionsHandler,
+        operations=(
+            Operation(
+                verb="POST",
+                action="write",
+                summary="Make a version of stored blobs and begin to load it",
+                request=PublishRequest,
+                body="json",
+                answers={200: VersionDetail, 202: VersionDetail},
+            ),
+        ),
+    ),
+    Route(
+        path="models/{name}/versions/{selector}",
+        handler=VersionHandler,
+        operations=(
+            Operation(
+                verb="GET",
+                action="read",
+                summary="A version by number, alias, active or latest",
+                query=(
+                    QueryParameter(
+                        name="wait_s",
+                        kind=float,
+                        description=(
+                            "Answer when the version is no longer loading, or after so many "
+                            f"seconds (at most {MAX_WAIT_S:g})"
+                        ),
+                    ),
+                ),
+                answers={200: VersionDetail},
+            ),
+        ),
+    ),
+    Route(
+        path="models/{name}/versions/{selector}/logs",
+        handler=VersionLogsHandler,
+        operations=(
+            Operation(
+                verb="GET",
+                action="read",
+                summary="The end of what a version's worker wrote",
+                answers={200: LogText},
+            ),
+        ),
+    ),
+    Route(
+        path="invocations",
+        handler=InvocationsHandler,
+        operations=(
+            Operation(
+                verb="POST",
+                action="execute",
+                summary="Call a version",
+                request=InvokeRequest,
+                body="frame",
+                answers={200: InvokeAnswer},
+            ),
+            Operation(
+                verb="GET",
+                action="read",
+                summary="Calls, newest first",
+                query=(
+                    _LIMIT,
+                    _CURSOR,
+                    QueryParameter(name="model", kind=str, description="Calls of this model only"),
+                    QueryParameter(name="state", kind=str, description="Calls in this state only"),
+                ),
+                answers={200: InvocationPage},
+            ),
+        ),
+    ),
+    Route(
+        path="invocations/{invocation_id}",
+        handler=InvocationHandler,
+        operations=(
+            Operation(
+                verb="GET",
+                action="read",
+                summary="One call with what was captured of it",
+                answers={200: InvocationDetail},
+            ),
+        ),
+    ),
+)
+"""Every route; an earlier one wins."""
+
+_NO_ROUTE = Route(path="", handler=NoRouteHandler, operations=())
+
+
+def path_pattern(path: str) -> str:
+    """Return the regular expression of a route's path below the server's base URL.
+
+    Examples
+    --------
+    >>> path_pattern("models/{name}")
+    '/norman/api/v1/models/([^/]+)'
+    """
+    parts = re.split(r"\{\w+\}", path)
+    return f"/{API_PATH}/" + "([^/]+)".join(map(re.escape, parts))
+
+
+def build_handlers(
+    slot: ServiceSlot, version: str
+) -> list[tuple[str, type[Handler], dict[str, Any]]]:
+    """Return the handlers for tornado, in the order in which they are tried."""
+    handlers: list[tuple[str, type[Handler], dict[str, Any]]] = []
+    for route in ROUTES:
+        arguments: dict[str, Any] = {"slot": slot, "route": route}
+        if route.handler is OpenApiHandler:
+            arguments["document"] = build_document(ROUTES, version)
+        handlers.append((path_pattern(route.path), route.handler, arguments))
+    fallback = {"slot": slot, "route": _NO_ROUTE}
+    return [*handlers, (r"/norman/api(?:/.*)?", NoRouteHandler, fallback)]

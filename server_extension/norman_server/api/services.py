@@ -1,0 +1,130 @@
+"""What the handlers use: built once by the extension, in the background of the server's start."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from typing import Any
+
+from norman_protocol.errors import ExecutorUnavailable, NormanError, QueueFull
+from norman_server.deployments.service import Deployments
+from norman_server.executor.relay import Relay
+from norman_server.executor.supervisor import Supervisor
+from norman_server.invocations.service import InvocationLog
+from norman_server.registry.service import Registry
+
+__all__ = ["ApiLimits", "BodyBudget", "ServiceSlot", "Services"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiLimits:
+    """Bounds of the REST API."""
+
+    json_body_bytes: int = 16 << 20
+    frame_body_bytes: int = 1 << 30
+    blob_bytes: int = 1 << 40
+    bodies_in_flight_bytes: int = 2 << 30
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services:
+    """Everything behind the API."""
+
+    server_id: str
+    version: str
+    registry: Registry
+    deployments: Deployments
+    invocations: InvocationLog
+    relay: Relay
+    supervisor: Supervisor
+
+
+class BodyBudget:
+    """Bounds the memory that bodies of requests take together."""
+
+    def __init__(self, limit_bytes: int) -> None:
+        self._limit_bytes = limit_bytes
+        self._taken_bytes = 0
+
+    def take(self, size_bytes: int) -> None:
+        """Reserve memory.
+
+        Raises
+        ------
+        QueueFull
+            Other requests hold it; nothing was reserved.
+        """
+        if self._taken_bytes and self._taken_bytes + size_bytes > self._limit_bytes:
+            raise QueueFull(
+                "The requests in flight hold as much memory as this server gives them. "
+                "Try again in a moment.",
+                retry_after_s=1.0,
+            )
+        self._taken_bytes += size_bytes
+
+    def give_back(self, size_bytes: int) -> None:
+        """Release what was reserved."""
+        self._taken_bytes -= size_bytes
+
+
+class ServiceSlot:
+    """Holds the services once they stand, and says until then why they don't.
+
+    Parameters
+    ----------
+    token
+        The extension's own token, as the discovery file tells it.
+    user
+        Who this server belongs to: the caller behind that token.
+    """
+
+    def __init__(self, *, token: str, user: str, limits: ApiLimits) -> None:
+        self.token = token.encode()
+        self.user = user
+        self.limits = limits
+        self.budget = BodyBudget(limits.bodies_in_flight_bytes)
+        self._services: Services | None = None
+        self._reason = "Norman is starting."
+        self._background: set[asyncio.Task[Any]] = set()
+
+    @property
+    def services(self) -> Services:
+        """The services.
+
+        Raises
+        ------
+        ExecutorUnavailable
+            They don't stand: still starting, failed to start, or stopped.
+        """
+        if self._services is None:
+            raise ExecutorUnavailable(self._reason, retry_after_s=1.0)
+        return self._services
+
+    def fill(self, services: Services) -> None:
+        """Open the API."""
+        self._services = services
+
+    def empty(self, reason: str) -> None:
+        """Close the API; every call is told the reason."""
+        self._services = None
+        self._reason = reason
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run the end of a request that has no handler any more."""
+        task = asyncio.ensure_future(work)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+
+
+def retry_after(error: NormanError) -> str | None:
+    """Return the value of the header Retry-After that an error asks for.
+
+    Examples
+    --------
+    >>> retry_after(QueueFull("busy", retry_after_s=0.5))
+    '1'
+    """
+    seconds = getattr(error, "retry_after_s", None)
+    return None if seconds is None else str(max(1, math.ceil(seconds)))

@@ -1,0 +1,3 @@
+"""Which interpreter a version runs in."""
+
+__all__: list[str] = []

@@ -1,0 +1,292 @@
+"""The running server: builds every service in order, and takes them down again."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import getpass
+import logging
+import os
+import secrets
+import stat
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psutil
+
+from norman_protocol.discovery import DiscoveryRecord
+from norman_protocol.errors import InternalError, NormanError
+from norman_protocol.identifiers import new_id
+from norman_protocol.messages import ExecutorLimits
+from norman_server.announcement import Announcement, remove_stale_files
+from norman_server.api.services import ApiLimits, Services, ServiceSlot
+from norman_server.deployments.service import Change, Deployments
+from norman_server.environments.interpreters import Interpreters, KernelPrograms
+from norman_server.executor.relay import Relay
+from norman_server.executor.supervisor import EXECUTOR_COMMAND, ExecutorSettings, Supervisor
+from norman_server.lease import HomeLease
+
+if TYPE_CHECKING:
+    from norman_server.storage.opening import Storage
+
+__all__ = ["NormanServer", "ServerSettings", "socket_path_for"]
+
+_log = logging.getLogger(__name__)
+
+_SOCKET_PATH_BYTES = 100
+"""The kernel takes about 104 bytes for the path of a Unix socket, on every platform."""
+
+_LEASE_POLL_S = 1.0
+_IMPORT_INTERVAL_S = 2.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerSettings:
+    """The configuration as plain values; see `NormanExtension` for each."""
+
+    home: Path
+    runtime_folder: Path
+    version: str
+    executor: ExecutorLimits
+    api: ApiLimits
+    rest_call_limit: int
+    allowed_interpreters: Sequence[str] = ()
+    executor_command: Sequence[str] = EXECUTOR_COMMAND
+
+
+class NormanServer:
+    """Everything that runs beside Jupyter, from `start` to `stop`.
+
+    A fault leaves Jupyter and its notebooks alone: the API then says what is wrong.
+
+    Parameters
+    ----------
+    url
+        Asked when Jupyter listens: its base URL as this host reaches it.
+    announce
+        Takes every change of a version.
+    """
+
+    def __init__(
+        self,
+        settings: ServerSettings,
+        *,
+        kernel_programs: KernelPrograms,
+        url: Callable[[], str],
+        announce: Callable[[Change], None],
+    ) -> None:
+        self._settings = settings
+        self._kernel_programs = kernel_programs
+        self._url = url
+        self._announce = announce
+        self._server_id = new_id()
+        self._token = secrets.token_urlsafe(32)
+        self._relay_token = secrets.token_urlsafe(32)
+        self._lease = HomeLease(settings.home / "server.lock")
+        self._announcement: Announcement | None = None
+        self._services: Services | None = None
+        self._storage: Storage | None = None
+        self._starting: asyncio.Task[None] | None = None
+        self._importing: asyncio.Task[None] | None = None
+        self.slot = ServiceSlot(token=self._token, user=_owner(), limits=settings.api)
+
+    def start(self) -> None:
+        """Build and start everything in the background; Jupyter doesn't wait for it."""
+        self._starting = asyncio.create_task(self._start_safely(), name="norman-start")
+
+    async def stop(self) -> None:
+        """End everything that was started, processes and threads included."""
+        self.withdraw()
+        self.slot.empty("The server is stopping.")
+        for task in (self._starting, self._importing):
+            if task is not None:
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await task
+        if self._services is not None:
+            await self._stop_services(self._services)
+            self._services = None
+        if self._storage is not None:
+            await asyncio.to_thread(self._storage.close)
+            self._storage = None
+        self._lease.release()
+
+    def withdraw(self) -> None:
+        """Remove the discovery file; for an end without `stop`, too. Twice is fine."""
+        if self._announcement is not None:
+            self._announcement.remove()
+
+    async def _start_safely(self) -> None:
+        try:
+            await self._start()
+        except NormanError as error:
+            _log.error("Norman can't start: %s", error.message)
+            self.slot.empty(f"Norman can't start: {error.message}")
+        except Exception:  # noqa: BLE001 - the border of this task: Jupyter goes on
+            _log.exception("Norman can't start")
+            self.slot.empty("Norman can't start; the Jupyter server's log says why.")
+
+    async def _start(self) -> None:
+        settings = self._settings
+        await asyncio.to_thread(_make_home, settings.home)
+        await self._take_home()
+        socket_path = await asyncio.to_thread(socket_path_for, settings.home)
+        await asyncio.to_thread(self._write_announcement, socket_path)
+        self._storage = await asyncio.to_thread(_open_storage, settings.home)
+        services = self._build(self._storage, socket_path)
+        self._services = services
+        await services.supervisor.recover()
+        for executor_id in await asyncio.to_thread(_journalled, self._storage.home.journal):
+            await services.invocations.executor_ended(executor_id)
+        services.supervisor.start()
+        self._importing = asyncio.create_task(
+            services.invocations.run(_IMPORT_INTERVAL_S), name="norman-journal-import"
+        )
+        await services.deployments.resume()
+        self.slot.fill(services)
+
+    async def _take_home(self) -> None:
+        """Wait until no other server has the home; the API says meanwhile which one does."""
+        told = False
+        while not await asyncio.to_thread(self._lease.try_take):
+            holder = await asyncio.to_thread(self._lease.holder)
+            reason = (
+                f"Another Jupyter server (process {holder or 'unknown'}) serves the models of this "
+                "home. Use that one, or set NormanExtension.home to another folder. This server "
+                "takes over when that one ends."
+            )
+            self.slot.empty(reason)
+            if not told:
+                _log.warning("%s", reason)
+                told = True
+            await asyncio.sleep(_LEASE_POLL_S)
+        self.slot.empty("Norman is starting.")
+
+    def _write_announcement(self, socket_path: Path) -> None:
+        remove_stale_files(self._settings.runtime_folder)
+        record = DiscoveryRecord(
+            server_id=self._server_id,
+            url=self._url(),
+            token=self._token,
+            server_pid=os.getpid(),
+            server_started_at=psutil.Process().create_time(),
+            socket_path=str(socket_path),
+            version=self._settings.version,
+        )
+        announcement = Announcement(self._settings.runtime_folder, record)
+        announcement.write()
+        self._announcement = announcement
+
+    def _build(self, storage: Storage, socket_path: Path) -> Services:
+        # Imported here: these pull in the database's libraries, and Jupyter is not to wait.
+        from norman_server.invocations.service import InvocationLog
+        from norman_server.registry.service import Registry
+
+        settings = self._settings
+        registry = Registry(storage)
+        invocations = InvocationLog(storage)
+        deployments = Deployments(
+            registry=registry,
+            storage=storage,
+            interpreters=Interpreters(
+                kernel_programs=self._kernel_programs, allowed=settings.allowed_interpreters
+            ),
+            load_timeout_s=settings.executor.load_timeout_s,
+            announce=self._announce,
+        )
+        supervisor = Supervisor(
+            ExecutorSettings(
+                server_id=self._server_id,
+                token=self._token,
+                relay_token=self._relay_token,
+                socket_path=socket_path,
+                journal_folder=storage.home.journal,
+                run_folder=storage.home.run,
+                log_path=storage.home.logs / "executor.log",
+                limits=settings.executor,
+                command=settings.executor_command,
+            ),
+            on_started=deployments.fill,
+            on_ended=invocations.executor_ended,
+        )
+        deployments.attach(supervisor)
+        relay = Relay(
+            socket_path=str(socket_path),
+            token=self._relay_token,
+            call_limit=settings.rest_call_limit,
+            body_limit_bytes=settings.executor.body_limit_bytes,
+            wait_ready=supervisor.session,
+        )
+        return Services(
+            server_id=self._server_id,
+            version=settings.version,
+            registry=registry,
+            deployments=deployments,
+            invocations=invocations,
+            relay=relay,
+            supervisor=supervisor,
+        )
+
+    async def _stop_services(self, services: Services) -> None:
+        await services.deployments.close()
+        await services.supervisor.stop()
+        services.relay.close()
+
+
+def socket_path_for(home: Path) -> Path:
+    """Return where the executor's data socket goes.
+
+    It is in the home, or in a private folder of the system's temporary one where that path is
+    too long.
+
+    Raises
+    ------
+    InternalError
+        That folder is somebody else's.
+    """
+    path = home / "run" / "executor.sock"
+    if len(os.fsencode(path)) <= _SOCKET_PATH_BYTES:
+        return path
+    name = f"norman-{os.getuid()}-{sha256(os.fsencode(home)).hexdigest()[:16]}"
+    folder = Path(tempfile.gettempdir()) / name
+    folder.mkdir(mode=0o700, exist_ok=True)
+    found = folder.lstat()
+    private = stat.S_ISDIR(found.st_mode) and not found.st_mode & 0o077
+    if not private or found.st_uid != os.getuid():
+        raise InternalError(
+            f"{folder} is not a private folder of this user, so the executor's socket can't go "
+            "there. Remove it, or set NormanExtension.home to a shorter path."
+        )
+    return folder / "executor.sock"
+
+
+def _make_home(home: Path) -> None:
+    try:
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise InternalError(
+            f"The home {home} can't be made: {error.strerror}. Set NormanExtension.home to a "
+            "folder that this user can write."
+        ) from error
+
+
+def _open_storage(home: Path) -> Storage:
+    from norman_server.storage.opening import open_storage
+
+    return open_storage(home)
+
+
+def _journalled(folder: Path) -> list[str]:
+    """Return the executors that left a journal: all of them have ended."""
+    return sorted({path.name.rpartition("-")[0] for path in folder.glob("*-*.frames")})
+
+
+def _owner() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user without a name
+        return str(os.getuid())
