@@ -1,0 +1,196 @@
+"""What each command does: resolve its words, ask the client, return what is to be shown."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from norman_jupyter.magics.bindings import (
+    Namespace,
+    explain_input_error,
+    resolve_bindings,
+    resolve_number,
+    resolve_object,
+    resolve_text,
+)
+from norman_jupyter.magics.connection import Connection
+from norman_jupyter.magics.live import UploadDisplay
+from norman_jupyter.magics.parsing import Arguments
+from norman_jupyter.magics.words import Word
+from norman_jupyter.previews.listings import ModelOverview
+from norman_protocol.errors import BundleInvalid, InputInvalid, NormanError
+from norman_protocol.references import parse_reference
+
+if TYPE_CHECKING:
+    from norman_jupyter.magics.connection import Client
+    from norman_protocol.rest import Origin
+
+__all__ = ["RUNNERS", "Context", "Outcome", "Runner"]
+
+
+class _DisplayMaker(Protocol):
+    def __call__(self, subject: str) -> UploadDisplay: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """What commands work with.
+
+    Attributes
+    ----------
+    connection
+        The client of this shell.
+    namespace
+        The notebook's variables.
+    display_upload
+        Opens the display of an upload.
+    collect_origin
+        Says where an upload from a path comes from.
+    """
+
+    connection: Connection
+    namespace: Namespace
+    display_upload: _DisplayMaker
+    collect_origin: Callable[[Path], Origin]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What a command returns, and whether the cell shows it already."""
+
+    value: Any
+    is_shown: bool = False
+
+
+Runner = Callable[[Arguments, Context], Outcome]
+
+
+def _upload(arguments: Arguments, context: Context) -> Outcome:
+    word = arguments.positionals[0]
+    source = _source(word, context.namespace)
+
+    def text(option: str) -> str | None:
+        given = arguments.option(option)
+        return None if given is None else resolve_text(given, context.namespace, what=option)
+
+    name, label, description = text("--name"), text("--version-label"), text("--description")
+    tags = tuple(
+        resolve_text(tag, context.namespace, what="--tag")
+        for tag in arguments.options.get("--tag", ())
+    )
+    origin = context.collect_origin(source)
+    display = context.display_upload(str(source))
+    try:
+        version = context.connection.use(
+            lambda client: client.upload(
+                source,
+                name=name,
+                label=label,
+                description=description,
+                tags=tags,
+                trust="--trust" in arguments.flags,
+                activate="--no-activate" not in arguments.flags,
+                origin=origin,
+                on_progress=display.report,
+            )
+        )
+    except NormanError as error:
+        display.abandon("failed")
+        if isinstance(error, BundleInvalid) and not source.exists():
+            _hint_at_variable(error, word, context.namespace)
+        raise
+    except KeyboardInterrupt:
+        display.abandon("cancelled")
+        raise
+    display.finish(version)
+    return Outcome(value=version, is_shown=True)
+
+
+def _source(word: Word, namespace: Namespace) -> Path:
+    value = resolve_object(word, namespace, what="PATH")
+    if not isinstance(value, (str, os.PathLike)):
+        raise InputInvalid(
+            f"PATH: {word.raw[:80]} is a {type(value).__qualname__}; a path is needed.",
+            input="PATH",
+            received=type(value).__qualname__,
+        )
+    path = Path(value)
+    try:
+        return path.expanduser()
+    except RuntimeError:  # ~someone, who isn't known here: a folder may be called so
+        return path
+
+
+def _hint_at_variable(error: BundleInvalid, word: Word, namespace: Namespace) -> None:
+    if isinstance(namespace.variables.get(word.raw), (str, os.PathLike)):
+        error.add_note(f"To upload what the variable {word.raw} names, write {{{word.raw}}}.")
+
+
+def _invoke(arguments: Arguments, context: Context) -> Outcome:
+    reference_word, *value_words = arguments.positionals
+    reference = resolve_text(reference_word, context.namespace, what="REF")
+    timeout_word = arguments.option("--timeout")
+    timeout_s = (
+        None
+        if timeout_word is None
+        else resolve_number(timeout_word, context.namespace, what="--timeout")
+    )
+    bindings = resolve_bindings(value_words, context.namespace)
+    inputs = {name: binding.value for name, binding in bindings.items()}
+    try:
+        result = context.connection.use(
+            lambda client: client.invoke(reference, inputs, timeout_s=timeout_s)
+        )
+    except InputInvalid as error:
+        hint = explain_input_error(error, bindings, context.namespace)
+        if hint is not None:
+            error.add_note(hint)
+        raise
+    return Outcome(value=result)
+
+
+def _models(arguments: Arguments, context: Context) -> Outcome:
+    word = arguments.option("--search")
+    search = None if word is None else resolve_text(word, context.namespace, what="--search")
+    return Outcome(value=context.connection.use(lambda client: client.models(search=search)))
+
+
+def _show(arguments: Arguments, context: Context) -> Outcome:
+    text = _reference(arguments, context)
+    reference = parse_reference(text)
+    if "@" in text:
+        return Outcome(value=context.connection.use(lambda client: client.version(text)))
+    return Outcome(value=context.connection.use(lambda client: _overview(client, reference.name)))
+
+
+def _overview(client: Client, name: str) -> ModelOverview:
+    detail = client.model(name)
+    number = detail.model.latest if detail.model.active is None else detail.model.active
+    return ModelOverview(model=detail, version=client.version(f"{detail.model.name}@{number}"))
+
+
+def _logs(arguments: Arguments, context: Context) -> Outcome:
+    text = _reference(arguments, context)
+    return Outcome(value=context.connection.use(lambda client: client.logs(text)))
+
+
+def _status(_: Arguments, context: Context) -> Outcome:
+    return Outcome(value=context.connection.use(lambda client: client.status()))
+
+
+def _reference(arguments: Arguments, context: Context) -> str:
+    return resolve_text(arguments.positionals[0], context.namespace, what="REF")
+
+
+RUNNERS: Mapping[str, Runner] = {
+    "invoke": _invoke,
+    "logs": _logs,
+    "models": _models,
+    "show": _show,
+    "status": _status,
+    "upload": _upload,
+}
+"""The function behind each command of `norman_jupyter.magics.options.COMMANDS`."""

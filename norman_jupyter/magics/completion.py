@@ -1,0 +1,244 @@
+"""What TAB offers on a ``%norman`` line: a pure function of the line and of what is known."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from norman_jupyter.magics.options import (
+    COMMANDS,
+    HELP_FLAG,
+    Command,
+    Content,
+    Option,
+    find_command,
+)
+from norman_jupyter.magics.words import Word, fragment_start, split_words
+from norman_protocol.errors import RequestInvalid
+
+__all__ = ["Candidate", "Completion", "Facts", "complete", "list_paths", "norman_line"]
+
+_MAGIC = re.compile(r"\s*(?:[^=%'\"#]+=\s*)?%norman\s+(.*)", re.DOTALL)
+_TRAILING_NAME = re.compile(r"(?<![\w.])([^\W\d]\w*)$")
+_SPECIAL = re.compile(r"([\s'\"\\()\[\]{}])")
+_MAX_PATHS = 400
+
+
+class Facts(Protocol):
+    """What the server knows. Each answers soon, with nothing where it can't."""
+
+    def model_names(self, prefix: str) -> Sequence[str]:
+        """Return names of models that begin so."""
+
+    def selectors(self, model: str) -> Sequence[str]:
+        """Return what may stand behind ``model@``."""
+
+    def input_names(self, reference: str) -> Sequence[str]:
+        """Return the names of the inputs of a version."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """One completion: the whole text that replaces the fragment, and what it is."""
+
+    text: str
+    kind: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Completion:
+    """The end of the line that is replaced, and by what."""
+
+    fragment: str
+    candidates: tuple[Candidate, ...]
+
+
+def norman_line(text: str) -> str | None:
+    """Return what stands behind ``%norman`` in the line up to the cursor, or None.
+
+    Examples
+    --------
+    >>> norman_line("r = %norman invoke dig"), norman_line("print(1)")
+    ('invoke dig', None)
+    """
+    match = _MAGIC.fullmatch(text)
+    return match[1] if match else None
+
+
+def complete(
+    line: str,
+    *,
+    facts: Facts,
+    variables: Mapping[str, Any],
+    paths: Callable[[str], Sequence[str]],
+) -> Completion:
+    """Return what may stand at the end of a line.
+
+    Parameters
+    ----------
+    line
+        What stands between ``%norman`` and the cursor.
+    variables
+        Of the notebook.
+    paths
+        Lists the paths that begin so; folders end in ``/``.
+    """
+    start = fragment_start(line)
+    fragment = line[start:]
+    try:
+        words = split_words(line[:start])
+    except RequestInvalid:
+        return Completion(fragment=fragment, candidates=())
+    if not words:
+        names = [*(command.name for command in COMMANDS), HELP_FLAG]
+        return _matching(fragment, names, "command")
+    command = find_command(words[0].text)
+    if command is None:
+        return Completion(fragment=fragment, candidates=())
+    return _Scene(
+        command=command, words=words[1:], facts=facts, variables=variables, paths=paths
+    ).complete(fragment)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Scene:
+    """A known command with the words that are finished."""
+
+    command: Command
+    words: tuple[Word, ...]
+    facts: Facts
+    variables: Mapping[str, Any]
+    paths: Callable[[str], Sequence[str]]
+
+    def complete(self, fragment: str) -> Completion:
+        options, places = self._given()
+        if self.words:
+            waiting = self.command.options_by_name.get(self.words[-1].text)
+            if waiting is not None and waiting.metavar is not None:
+                return self._content(waiting.content, fragment, places)
+        if fragment.startswith("-"):
+            return _matching(fragment, self._open_options(options), "option")
+        positionals = self.command.positionals
+        if not positionals:
+            return _matching(fragment, self._open_options(options), "option")
+        if len(places) >= len(positionals) and not positionals[-1].repeatable:
+            return _matching(fragment, self._open_options(options), "option")
+        place = positionals[min(len(places), len(positionals) - 1)]
+        return self._content(place.content, fragment, places)
+
+    def _given(self) -> tuple[set[str], list[Word]]:
+        """Return the names of the options given, and the words by their place."""
+        options: set[str] = set()
+        places: list[Word] = []
+        waiting: Option | None = None
+        for word in self.words:
+            if waiting is not None:
+                waiting = None
+            elif word.raw.startswith("-"):
+                name = (word.partition("=") or (word.text, None))[0]
+                options.add(name)
+                option = self.command.options_by_name.get(name)
+                takes_next = option is not None and option.metavar is not None and name == word.raw
+                waiting = option if takes_next else None
+            else:
+                places.append(word)
+        return options, places
+
+    def _open_options(self, given: set[str]) -> list[str]:
+        names = [
+            option.name
+            for option in self.command.options
+            if option.repeatable or option.name not in given
+        ]
+        return [*names, HELP_FLAG]
+
+    def _content(self, content: Content, fragment: str, places: Sequence[Word]) -> Completion:
+        if "{" in fragment and content != "text":
+            return self._names(fragment)
+        if content == "path":
+            return self._paths(fragment)
+        if content == "model":
+            return _matching(fragment, self.facts.model_names(fragment), "model")
+        if content == "reference":
+            return self._references(fragment)
+        if content == "bindings":
+            return self._bindings(fragment, places)
+        return Completion(fragment=fragment, candidates=())
+
+    def _references(self, fragment: str) -> Completion:
+        name, at, _ = fragment.partition("@")
+        if at:
+            references = [f"{name}@{selector}" for selector in self.facts.selectors(name)]
+            return _matching(fragment, references, "version")
+        return _matching(fragment, self.facts.model_names(fragment), "model")
+
+    def _bindings(self, fragment: str, places: Sequence[Word]) -> Completion:
+        _, equals, value = fragment.partition("=")
+        if not equals:
+            given = {(word.partition("=") or ("", None))[0] for word in places[1:]}
+            names = self.facts.input_names(places[0].text)
+            return _matching(fragment, [f"{name}=" for name in names if name not in given], "input")
+        if value.startswith("@"):
+            return self._paths(value[1:])
+        if value[:1] in ("'", '"', "["):
+            return self._paths(value) if value[:1] != "[" else self._names(value)
+        variables = _matching(value, _visible(self.variables), "variable")
+        files = self._paths(value)
+        return Completion(fragment=value, candidates=variables.candidates + files.candidates)
+
+    def _names(self, fragment: str) -> Completion:
+        """Complete a variable within an expression."""
+        match = _TRAILING_NAME.search(fragment)
+        if match is None:
+            return Completion(fragment="", candidates=())
+        return _matching(match[1], _visible(self.variables), "variable")
+
+    def _paths(self, fragment: str) -> Completion:
+        quote = fragment[:1] if fragment[:1] in ("'", '"') else ""
+        typed = fragment[len(quote) :]
+        plain = typed if quote else re.sub(r"\\(.)", r"\1", typed)
+        candidates = tuple(
+            Candidate(text=path if quote else _SPECIAL.sub(r"\\\1", path), kind="path")
+            for path in self.paths(plain)
+        )
+        return Completion(fragment=typed, candidates=candidates)
+
+
+def list_paths(prefix: str) -> list[str]:
+    """Return the paths that begin so, as they would be typed: ``~`` stays, folders end in ``/``.
+
+    Hidden ones are listed where the prefix asks for them. What can't be read has no paths.
+    """
+    folder, slash, beginning = prefix.rpartition("/")
+    typed = f"{folder}{slash}"
+    where = os.path.expanduser(typed) or "."  # noqa: PTH111 - keeps "./" and "//" as typed
+    found = []
+    try:
+        with os.scandir(where) as entries:
+            for entry in entries:
+                if not entry.name.startswith(beginning):
+                    continue
+                if entry.name.startswith(".") and not beginning.startswith("."):
+                    continue
+                found.append(f"{typed}{entry.name}{'/' if entry.is_dir() else ''}")
+                if len(found) == _MAX_PATHS:
+                    break
+    except (OSError, ValueError):
+        return []
+    return sorted(found)
+
+
+def _visible(variables: Mapping[str, Any]) -> list[str]:
+    return sorted(name for name in variables if not name.startswith("_"))
+
+
+def _matching(fragment: str, texts: Iterable[str], kind: str) -> Completion:
+    return Completion(
+        fragment=fragment,
+        candidates=tuple(
+            Candidate(text=text, kind=kind) for text in texts if text.startswith(fragment)
+        ),
+    )

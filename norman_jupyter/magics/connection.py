@@ -1,0 +1,151 @@
+"""The one client of a shell: made at first use, made anew where the server changed."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+from norman_protocol.errors import ServerNotFound, Unauthenticated
+
+if TYPE_CHECKING:
+    from norman_jupyter.client.progress import Progress
+    from norman_jupyter.client.results import InvokeResult
+    from norman_protocol.rest import (
+        LogText,
+        ModelDetail,
+        ModelPage,
+        Origin,
+        ServerStatus,
+        VersionDetail,
+    )
+
+__all__ = ["Client", "Connection", "connect_blocking"]
+
+T = TypeVar("T")
+
+_SETTINGS = ("NORMAN_URL", "NORMAN_TOKEN")
+
+
+class Client(Protocol):
+    """What the commands use of `norman_jupyter.BlockingNorman`."""
+
+    def upload(
+        self,
+        source: str | Path,
+        *,
+        name: str | None = None,
+        label: str | None = None,
+        description: str | None = None,
+        tags: Sequence[str] = (),
+        trust: bool = False,
+        activate: bool = True,
+        origin: Origin | None = None,
+        on_progress: Callable[[Progress], None] | None = None,
+    ) -> VersionDetail:
+        """Upload a model and wait until it is ready."""
+
+    def invoke(
+        self,
+        reference: str,
+        /,
+        inputs: Mapping[str, Any] | None = None,
+        *,
+        timeout_s: float | None = None,
+    ) -> InvokeResult:
+        """Call a version."""
+
+    def models(
+        self, *, search: str | None = None, limit: int = 50, cursor: str | None = None
+    ) -> ModelPage:
+        """List the models."""
+
+    def model(self, name: str) -> ModelDetail:
+        """Return a model with its latest versions."""
+
+    def version(self, reference: str) -> VersionDetail:
+        """Return a version."""
+
+    def logs(self, reference: str) -> LogText:
+        """Return the end of a version's log."""
+
+    def status(self) -> ServerStatus:
+        """Return the server's state."""
+
+    def close(self) -> None:
+        """Close the connections."""
+
+
+def connect_blocking() -> Client:
+    """Return a client of the server that discovery finds."""
+    from norman_jupyter.client.blocking import BlockingNorman
+
+    return BlockingNorman()
+
+
+class Connection:
+    """Hands out the client, and replaces it where the server is gone or was replaced.
+
+    Safe to use from several threads.
+
+    Parameters
+    ----------
+    connect
+        Makes a client.
+    settings
+        The environment that says which server; another server there makes another client.
+    """
+
+    def __init__(
+        self,
+        connect: Callable[[], Client] = connect_blocking,
+        settings: Mapping[str, str] = os.environ,
+    ) -> None:
+        self._connect = connect
+        self._settings = settings
+        self._lock = threading.Lock()
+        self._client: Client | None = None
+        self._made_for: tuple[str | None, ...] = ()
+
+    def use(self, operation: Callable[[Client], T]) -> T:
+        """Run an operation with the client and return what it returns.
+
+        Where a client from an earlier use finds its server gone, or is refused by another one
+        in its place, the operation runs once more with a new client: neither error leaves
+        anything done at the server.
+        """
+        client, is_new = self._current()
+        try:
+            return operation(client)
+        except (ServerNotFound, Unauthenticated):
+            self._drop(client)
+            if is_new:
+                raise
+        return operation(self._current()[0])
+
+    def close(self) -> None:
+        """Close the client; the next use makes another."""
+        with self._lock:
+            client, self._client = self._client, None
+        if client is not None:
+            client.close()
+
+    def _current(self) -> tuple[Client, bool]:
+        wanted = tuple(self._settings.get(name) for name in _SETTINGS)
+        with self._lock:
+            outdated = self._client if self._made_for != wanted else None
+            if self._client is None or outdated is not None:
+                self._client, self._made_for = None, wanted
+                if outdated is not None:
+                    outdated.close()
+                self._client = self._connect()
+                return self._client, True
+            return self._client, False
+
+    def _drop(self, client: Client) -> None:
+        with self._lock:
+            if self._client is client:
+                self._client = None
+        client.close()

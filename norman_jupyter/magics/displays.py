@@ -1,0 +1,76 @@
+"""Displays of what commands return, registered with a shell by name: nothing is imported for it."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from IPython.core.formatters import DisplayFormatter
+    from IPython.core.interactiveshell import InteractiveShell
+
+    from norman_jupyter.previews.markup import Bundle
+
+__all__ = ["register_displays", "unregister_displays"]
+
+_REST = "norman_protocol.rest"
+_RENDERERS = {
+    "InvocationPage": ("norman_jupyter.previews.listings", "render_invocations"),
+    "LogText": ("norman_jupyter.previews.listings", "render_log"),
+    "ModelDetail": ("norman_jupyter.previews.listings", "render_model"),
+    "ModelPage": ("norman_jupyter.previews.listings", "render_models"),
+    "ServerStatus": ("norman_jupyter.previews.listings", "render_status"),
+    "VersionDetail": ("norman_jupyter.previews.versions", "render_version"),
+}
+_SHOW_THEMSELVES = (
+    ("norman_jupyter.client.results", "InvokeResult"),
+    ("norman_jupyter.previews.listings", "ModelOverview"),
+)
+
+
+def register_displays(shell: InteractiveShell, is_shown: Callable[[Any], bool]) -> None:
+    """Make a shell show our types as tables.
+
+    Parameters
+    ----------
+    is_shown
+        Whether the running cell shows an object already, or was told not to: it is passed over.
+    """
+
+    def pass_over(value: Any) -> None:
+        if not is_shown(value):
+            # IPython's way to say: not here, ask the other formatters.
+            raise NotImplementedError
+
+    formatter = _formatter(shell)
+    for name, (module, function) in _RENDERERS.items():
+        formatter.mimebundle_formatter.for_type_by_name(_REST, name, _renderer(module, function))
+        formatter.ipython_display_formatter.for_type_by_name(_REST, name, pass_over)
+    for module, name in _SHOW_THEMSELVES:
+        formatter.ipython_display_formatter.for_type_by_name(module, name, pass_over)
+
+
+def unregister_displays(shell: InteractiveShell) -> None:
+    """Take back what `register_displays` did."""
+    formatter = _formatter(shell)
+    for name in _RENDERERS:
+        formatter.mimebundle_formatter.pop(f"{_REST}.{name}", None)
+        formatter.ipython_display_formatter.pop(f"{_REST}.{name}", None)
+    for module, name in _SHOW_THEMSELVES:
+        formatter.ipython_display_formatter.pop(f"{module}.{name}", None)
+
+
+def _formatter(shell: InteractiveShell) -> DisplayFormatter:
+    formatter = shell.display_formatter
+    if formatter is None:
+        raise RuntimeError("this shell has no display formatter")
+    return formatter
+
+
+def _renderer(module: str, function: str) -> Callable[[Any], Bundle]:
+    def render(value: Any) -> Bundle:
+        rendered: Bundle = getattr(importlib.import_module(module), function)(value)
+        return rendered
+
+    return render

@@ -1,0 +1,178 @@
+"""The magic itself: a line comes in, an object or one clear error goes out."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from IPython.core.completer import CompletionContext, SimpleCompletion, context_matcher
+from IPython.core.displaypub import DisplayPublisher
+from IPython.core.magic import Magics, line_magic, magics_class, needs_local_scope, no_var_expand
+
+from norman_jupyter.magics.connection import Client, Connection, connect_blocking
+from norman_jupyter.magics.displays import register_displays, unregister_displays
+from norman_jupyter.magics.facts import ServerFacts
+from norman_protocol.errors import NormanError
+
+if TYPE_CHECKING:
+    from IPython.core.completer import SimpleMatcherResult
+    from IPython.core.interactiveshell import InteractiveShell
+
+    from norman_jupyter.magics.bindings import Namespace
+    from norman_jupyter.magics.commands import Context
+    from norman_jupyter.magics.live import Surface, UploadDisplay
+    from norman_protocol.rest import Origin
+
+__all__ = ["NormanMagics"]
+
+_MAGIC = "norman"
+_INTERACTIVE_NAMES = frozenset({"In", "Out", "exit", "get_ipython", "open", "quit"})
+"""Names that IPython itself puts among a notebook's variables."""
+
+
+@magics_class
+class NormanMagics(Magics):
+    """``%norman`` in one shell.
+
+    Parameters
+    ----------
+    shell
+        Where it is installed.
+    connect
+        Makes the client, at the first use.
+    """
+
+    def __init__(
+        self, shell: InteractiveShell, connect: Callable[[], Client] = connect_blocking
+    ) -> None:
+        super().__init__(shell)
+        self._shell = shell
+        self._connection = Connection(connect)
+        self._facts = ServerFacts(self._connection)
+        self._shown: tuple[int, Any] = (-1, None)
+
+    @classmethod
+    def installed_in(cls, shell: InteractiveShell) -> NormanMagics | None:
+        """Return what is installed in a shell."""
+        found = shell.magics_manager.registry.get(cls.__name__)
+        return found if isinstance(found, cls) else None
+
+    def install(self) -> None:
+        """Register the magic, its completions and its displays, in place of earlier ones."""
+        earlier = self.installed_in(self._shell)
+        if earlier is not None:
+            earlier.uninstall()
+        self._shell.register_magics(self)
+        self._shell.Completer.custom_matchers.append(self.matcher)
+        register_displays(self._shell, self._is_shown)
+
+    def uninstall(self) -> None:
+        """Undo `install` and close the connection."""
+        manager = self._shell.magics_manager
+        manager.registry.pop(type(self).__name__, None)
+        manager.magics["line"].pop(_MAGIC, None)
+        matchers = self._shell.Completer.custom_matchers
+        matchers[:] = [matcher for matcher in matchers if matcher != self.matcher]
+        unregister_displays(self._shell)
+        self._connection.close()
+
+    @needs_local_scope
+    @no_var_expand
+    @line_magic
+    def norman(self, line: str, local_ns: dict[str, Any] | None = None) -> Any:
+        """Upload, invoke and look at models: ``%norman --help`` lists the commands."""
+        from norman_jupyter.magics.failures import describe_error, show_as
+
+        try:
+            return self._run(line, local_ns or {})
+        except NormanError as error:
+            show_as(error, describe_error(error))
+            raise
+        except KeyboardInterrupt as interrupt:
+            show_as(interrupt, ["Cancelled."])
+            raise
+
+    @context_matcher(identifier="norman")  # type: ignore[untyped-decorator]
+    def matcher(self, context: CompletionContext) -> SimpleMatcherResult:
+        """Complete ``%norman`` lines; IPython calls this at TAB."""
+        from norman_jupyter.magics.completion import complete, list_paths, norman_line
+
+        line = norman_line(context.text_until_cursor)
+        if line is None:
+            return {"completions": [], "matched_fragment": ""}
+        namespace = self._namespace({})
+        found = complete(line, facts=self._facts, variables=namespace.variables, paths=list_paths)
+        return {
+            "completions": [
+                SimpleCompletion(text=candidate.text, type=candidate.kind)
+                for candidate in found.candidates
+            ],
+            "matched_fragment": found.fragment,
+            "suppress": bool(found.candidates),
+            "ordered": True,
+        }
+
+    def _run(self, line: str, local_variables: dict[str, Any]) -> Any:
+        from norman_jupyter.magics.commands import RUNNERS
+        from norman_jupyter.magics.manual import command_help, overview
+        from norman_jupyter.magics.parsing import parse
+        from norman_jupyter.magics.words import split_words
+
+        # As elsewhere in a notebook, a semicolon at the end asks for silence.
+        text = line.rstrip()
+        is_silent = text.endswith(";")
+        arguments = parse(split_words(text[:-1] if is_silent else text))
+        if arguments.wants_help or arguments.command is None:
+            command = arguments.command
+            sys.stdout.write((command_help(command) if command else overview()) + "\n")
+            return None
+        outcome = RUNNERS[arguments.command.name](arguments, self._context(local_variables))
+        if arguments.command.name == "upload":
+            self._facts.forget()
+        if is_silent or outcome.is_shown:
+            self._shown = (self._shell.execution_count, outcome.value)
+        return outcome.value
+
+    def _is_shown(self, value: Any) -> bool:
+        execution_count, shown = self._shown
+        return shown is value and execution_count == self._shell.execution_count
+
+    def _context(self, local_variables: dict[str, Any]) -> Context:
+        from norman_jupyter.magics.commands import Context
+
+        return Context(
+            connection=self._connection,
+            namespace=self._namespace(local_variables),
+            display_upload=self._display_upload,
+            collect_origin=self._collect_origin,
+        )
+
+    def _namespace(self, local_variables: dict[str, Any]) -> Namespace:
+        from norman_jupyter.magics.bindings import Namespace
+
+        hidden = self._shell.user_ns_hidden
+        variables = {
+            name: value
+            for name, value in {**self._shell.user_ns, **local_variables}.items()
+            if name not in _INTERACTIVE_NAMES or value is not hidden.get(name)
+        }
+        return Namespace.of(variables)
+
+    def _collect_origin(self, source: Path) -> Origin:
+        from norman_jupyter.packaging.origin import collect_origin
+
+        return collect_origin(source, shell=self._shell)
+
+    def _display_upload(self, subject: str) -> UploadDisplay:
+        from norman_jupyter.magics.live import NotebookSurface, TerminalSurface, UploadDisplay
+
+        publisher = self._shell.display_pub
+        # The base class prints: only its subclasses have a frontend that updates outputs.
+        surface: Surface = (
+            TerminalSurface(sys.stdout)
+            if type(publisher) is DisplayPublisher
+            else NotebookSurface(publisher)
+        )
+        return UploadDisplay(surface, subject)

@@ -1,0 +1,117 @@
+"""What completion asks the server: answered soon or not at all, and remembered for a moment."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import TypeAlias
+
+from norman_jupyter.magics.connection import Client, Connection
+from norman_protocol.errors import NormanError
+
+__all__ = ["ServerFacts"]
+
+_Names: TypeAlias = tuple[str, ...]
+
+
+class _Answer:
+    """One question's answer so far, and whether it is being asked."""
+
+    __slots__ = ("arrived", "asked_at", "names", "pending")
+
+    def __init__(self) -> None:
+        self.names: _Names = ()
+        self.asked_at = float("-inf")
+        self.pending = False
+        self.arrived = threading.Event()
+
+
+class ServerFacts:
+    """Names of models, versions and inputs, for completion.
+
+    Each question is asked in a thread and waited for shortly: TAB must never hang on a server.
+    An answer that comes later is there for the next TAB; without one there are no names.
+
+    Parameters
+    ----------
+    wait_s
+        How long TAB may wait.
+    fresh_s
+        How long an answer is taken as true.
+    clock
+        Monotonic, in seconds.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        *,
+        wait_s: float = 0.5,
+        fresh_s: float = 5.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._connection = connection
+        self._wait_s = wait_s
+        self._fresh_s = fresh_s
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._answers: dict[tuple[str, str], _Answer] = {}
+
+    def model_names(self, prefix: str) -> _Names:
+        """Return names of models that begin so."""
+
+        def ask(client: Client) -> _Names:
+            page = client.models(search=prefix or None, limit=100)
+            return tuple(model.name for model in page.items)
+
+        return self._answer(("models", prefix), ask)
+
+    def selectors(self, model: str) -> _Names:
+        """Return what may stand behind ``model@``: the newest versions first."""
+
+        def ask(client: Client) -> _Names:
+            detail = client.model(model)
+            built_in = ("latest",) if detail.model.active is None else ("active", "latest")
+            return (*(str(version.number) for version in detail.versions), *built_in)
+
+        return self._answer(("selectors", model), ask)
+
+    def input_names(self, reference: str) -> _Names:
+        """Return the names of a version's inputs."""
+
+        def ask(client: Client) -> _Names:
+            signature = client.version(reference).signature
+            return () if signature is None else tuple(item.name for item in signature.inputs)
+
+        return self._answer(("inputs", reference), ask)
+
+    def forget(self) -> None:
+        """Drop every answer: something was changed."""
+        with self._lock:
+            self._answers.clear()
+
+    def _answer(self, question: tuple[str, str], ask: Callable[[Client], _Names]) -> _Names:
+        with self._lock:
+            answer = self._answers.setdefault(question, _Answer())
+            if self._clock() - answer.asked_at < self._fresh_s and not answer.pending:
+                return answer.names
+            if not answer.pending:
+                answer.pending = True
+                answer.arrived.clear()
+                # A daemon: a server that never answers must not keep the kernel from ending.
+                threading.Thread(
+                    target=self._ask, args=(answer, ask), name="norman-completion", daemon=True
+                ).start()
+        answer.arrived.wait(self._wait_s)
+        return answer.names
+
+    def _ask(self, answer: _Answer, ask: Callable[[Client], _Names]) -> None:
+        try:
+            answer.names = self._connection.use(ask)
+        except (NormanError, OSError):
+            answer.names = ()  # no server, no such model: nothing to offer, and no place to say so
+        finally:
+            answer.asked_at = self._clock()
+            answer.pending = False
+            answer.arrived.set()

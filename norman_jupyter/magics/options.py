@@ -1,0 +1,198 @@
+"""The table of commands and their options: parsing, help and completion all come from it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+__all__ = ["COMMANDS", "HELP_FLAG", "Command", "Option", "Positional", "find_command"]
+
+Content: TypeAlias = Literal["text", "path", "model", "reference", "bindings"]
+"""What an argument holds, and thereby what completes it."""
+
+HELP_FLAG = "--help"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Positional:
+    """An argument known by its place. A repeatable one takes all that follow."""
+
+    name: str
+    help: str
+    content: Content = "text"
+    repeatable: bool = False
+    required: bool = True
+
+    @property
+    def usage(self) -> str:
+        """How it is written in a usage line."""
+        if self.repeatable:
+            return f"[{self.name}]…"
+        return self.name if self.required else f"[{self.name}]"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Option:
+    """An argument known by its name; a flag where it has no ``metavar``."""
+
+    name: str
+    help: str
+    metavar: str | None = None
+    content: Content = "text"
+    repeatable: bool = False
+
+    @property
+    def usage(self) -> str:
+        """How it is written in a usage line."""
+        text = f"[{self.heading}]"
+        return f"{text}…" if self.repeatable else text
+
+    @property
+    def heading(self) -> str:
+        """Its name, with what it takes."""
+        return self.name if self.metavar is None else f"{self.name} {self.metavar}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """One subcommand of ``%norman``."""
+
+    name: str
+    summary: str
+    details: str = ""
+    positionals: tuple[Positional, ...] = ()
+    options: tuple[Option, ...] = ()
+    examples: tuple[str, ...] = ()
+
+    @property
+    def usage(self) -> str:
+        """The usage line, without the program's name."""
+        places = [positional.usage for positional in self.positionals]
+        return " ".join([self.name, *places, *(option.usage for option in self.options)])
+
+    @property
+    def options_by_name(self) -> Mapping[str, Option]:
+        """Its options by their names."""
+        return {option.name: option for option in self.options}
+
+
+_REFERENCE = Positional(
+    name="REF",
+    help="a model (name, its active version), or a version of it: name@3, name@latest, name@ALIAS",
+    content="reference",
+)
+
+_VALUES = """\
+A value is, in this order:
+  the name of a variable     image=img          the object itself is sent
+  a Python literal           top=3  sizes=[1, 2]
+  the path of a file         image=seven.png    its bytes are sent
+  else text                  text=hello
+  {expression}               image={X_test[0]}  evaluated in the notebook
+  @path                      image=@seven.png   a file for certain
+  quotes                     text="42"          text for certain"""
+
+COMMANDS: tuple[Command, ...] = (
+    Command(
+        name="upload",
+        summary="Upload a model and serve it as a new version",
+        details=(
+            "PATH is an .onnx file, a folder with one, or a folder with a model.py. The version\n"
+            "becomes active when it is ready; until then the previous one serves. The same files\n"
+            "again are the same version."
+        ),
+        positionals=(
+            Positional(name="PATH", help="file or folder to upload; ~ is home", content="path"),
+        ),
+        options=(
+            Option(
+                name="--name",
+                metavar="N",
+                content="model",
+                help="name of the model; by default that of the file or folder",
+            ),
+            Option(name="--version-label", metavar="L", help="a label for this version"),
+            Option(name="--description", metavar="D", help="what the version is, in a sentence"),
+            Option(
+                name="--tag", metavar="T", help="a tag; may be given several times", repeatable=True
+            ),
+            Option(
+                name="--trust",
+                help="allow formats that run code when they are loaded, such as model.py",
+            ),
+            Option(name="--no-activate", help="leave the active version as it is"),
+        ),
+        examples=(
+            "%norman upload ./model --name digits",
+            "%norman upload ./answer --trust --tag draft --tag text",
+        ),
+    ),
+    Command(
+        name="invoke",
+        summary="Call a model",
+        details=_VALUES,
+        positionals=(
+            _REFERENCE,
+            Positional(
+                name="KEY=VALUE",
+                help="an input of the model and its value",
+                content="bindings",
+                repeatable=True,
+                required=False,
+            ),
+        ),
+        options=(
+            Option(
+                name="--timeout",
+                metavar="S",
+                help="give up after so many seconds, waiting in the queue included",
+            ),
+        ),
+        examples=(
+            "%norman invoke digits image=img",
+            "result = %norman invoke digits@2 image={X_test[:10]} --timeout 5",
+        ),
+    ),
+    Command(
+        name="models",
+        summary="List the models",
+        options=(
+            Option(
+                name="--search",
+                metavar="S",
+                content="model",
+                help="only those whose name has this text in it",
+            ),
+        ),
+        examples=("%norman models", "%norman models --search digit"),
+    ),
+    Command(
+        name="show",
+        summary="Show a model or a version: signature, state, files, origin",
+        positionals=(_REFERENCE,),
+        examples=("%norman show digits", "%norman show digits@2"),
+    ),
+    Command(
+        name="logs",
+        summary="Show what a version has written while loading and serving",
+        positionals=(_REFERENCE,),
+        examples=("%norman logs digits",),
+    ),
+    Command(
+        name="status",
+        summary="Show the server: what runs, and on what",
+        examples=("%norman status",),
+    ),
+)
+
+
+def find_command(name: str) -> Command | None:
+    """Return the command of that name, or None.
+
+    Examples
+    --------
+    >>> find_command("models").summary
+    'List the models'
+    """
+    return next((command for command in COMMANDS if command.name == name), None)

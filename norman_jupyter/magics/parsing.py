@@ -1,0 +1,173 @@
+"""Words of a line into one command with its arguments; nothing is evaluated here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+
+from norman_jupyter.magics.options import COMMANDS, HELP_FLAG, Command, Option, find_command
+from norman_jupyter.magics.words import Word
+from norman_protocol.errors import RequestInvalid
+
+__all__ = ["Arguments", "parse"]
+
+_HELP = frozenset({HELP_FLAG, "-h", "-?"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arguments:
+    """What a line asks for.
+
+    Attributes
+    ----------
+    command
+        None where the line asks for the help of the whole.
+    positionals
+        The words by their place.
+    options
+        The words given to each option that has a ``metavar``, by its name.
+    flags
+        Names of the flags that are set.
+    wants_help
+        Help is asked for: the rest was not checked.
+    """
+
+    command: Command | None
+    positionals: tuple[Word, ...] = ()
+    options: Mapping[str, tuple[Word, ...]] = field(default_factory=dict)
+    flags: frozenset[str] = frozenset()
+    wants_help: bool = False
+
+    def option(self, name: str) -> Word | None:
+        """Return the word given to an option, or None where it isn't given."""
+        words = self.options.get(name)
+        return words[-1] if words else None
+
+
+def parse(words: Sequence[Word]) -> Arguments:
+    """Read the words of one line.
+
+    Raises
+    ------
+    RequestInvalid
+        A command or option that doesn't exist (with the nearest ones), an option without its
+        value or given twice, an argument that is missing or too many.
+
+    Examples
+    --------
+    >>> from norman_jupyter.magics.words import split_words
+    >>> parse(split_words("models --search digit")).option("--search").text
+    'digit'
+    """
+    if not words or words[0].text in _HELP:
+        return Arguments(command=None, wants_help=True)
+    if words[0].text == "help":
+        command = find_command(words[1].text) if len(words) > 1 else None
+        return Arguments(command=command, wants_help=True)
+    command = find_command(words[0].text)
+    if command is None:
+        raise _unknown_command(words[0].text)
+    positionals, options, flags = _sort(command, words[1:])
+    if flags & _HELP:
+        return Arguments(command=command, wants_help=True)
+    _check_places(command, positionals)
+    return Arguments(
+        command=command,
+        positionals=tuple(positionals),
+        options={name: tuple(given) for name, given in options.items()},
+        flags=frozenset(flags),
+    )
+
+
+def _sort(
+    command: Command, words: Sequence[Word]
+) -> tuple[list[Word], dict[str, list[Word]], set[str]]:
+    positionals: list[Word] = []
+    options: dict[str, list[Word]] = {}
+    flags: set[str] = set()
+    waiting = iter(words)
+    for word in waiting:
+        if word.raw == "--":
+            positionals.extend(waiting)
+        elif not word.raw.startswith("-") or word.raw == "-":
+            positionals.append(word)
+        elif word.text in _HELP:
+            flags.add(word.text)
+            break
+        else:
+            name, value = word.partition("=") or (word.text, None)
+            option = _find_option(command, name)
+            if option.metavar is None:
+                _set_flag(option, value, flags)
+            else:
+                given = options.setdefault(name, [])
+                if given and not option.repeatable:
+                    raise RequestInvalid(f"{name} is given twice.", field=name)
+                given.append(_value(option, value if value is not None else next(waiting, None)))
+    return positionals, options, flags
+
+
+def _find_option(command: Command, name: str) -> Option:
+    option = command.options_by_name.get(name)
+    if option is None:
+        known = [*command.options_by_name, HELP_FLAG]
+        raise RequestInvalid(
+            f"%norman {command.name} has no option {name[:60]}. {_hint(name, known)}",
+            field=name,
+            nearest=_nearest(name, known),
+        )
+    return option
+
+
+def _set_flag(option: Option, value: Word | None, flags: set[str]) -> None:
+    if value is not None:
+        raise RequestInvalid(f"{option.name} takes no value.", field=option.name)
+    flags.add(option.name)
+
+
+def _value(option: Option, word: Word | None) -> Word:
+    # A word that begins with two dashes is a forgotten value more often than a value; written
+    # as --name=--value or in quotes it is one.
+    if word is None or (word.raw.startswith("--") and len(word.raw) > 2):
+        raise RequestInvalid(f"{option.name} needs a value: {option.heading}", field=option.name)
+    return word
+
+
+def _check_places(command: Command, words: Sequence[Word]) -> None:
+    places = command.positionals
+    required = [place for place in places if place.required]
+    if len(words) < len(required):
+        missing = required[len(words)]
+        raise RequestInvalid(
+            f"{missing.name} is missing: {missing.help}. Usage: %norman {command.usage}",
+            field=missing.name,
+        )
+    if len(words) > len(places) and not (places and places[-1].repeatable):
+        extra = words[len(places)]
+        quote = " A value with spaces needs quotes." if places else ""
+        raise RequestInvalid(
+            f"Unexpected {extra.raw[:60]!r} at column {extra.column + 1}.{quote} "
+            f"Usage: %norman {command.usage}",
+            field=extra.text[:60],
+        )
+
+
+def _unknown_command(name: str) -> RequestInvalid:
+    known = [command.name for command in COMMANDS]
+    return RequestInvalid(
+        f"%norman has no command {name[:60]!r}. {_hint(name, known)}",
+        field="command",
+        nearest=_nearest(name, known),
+    )
+
+
+def _nearest(name: str, known: Sequence[str]) -> list[str]:
+    return get_close_matches(name, known, n=3, cutoff=0.5)
+
+
+def _hint(name: str, known: Sequence[str]) -> str:
+    nearest = _nearest(name, known)
+    if nearest:
+        return f"Did you mean {' or '.join(nearest)}?"
+    return f"There are {', '.join(known)}."

@@ -1,0 +1,7 @@
+"""What results and listings look like in a notebook: always small, always escaped."""
+
+from __future__ import annotations
+
+from norman_jupyter.previews.results import render_result
+
+__all__ = ["render_result"]

@@ -1,0 +1,94 @@
+"""An array in a few lines: dtype, shape, some elements, and its range and mean."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from norman_jupyter.previews.text import one_line
+
+__all__ = ["array_facts", "array_title", "is_array"]
+
+_SHOWN_ELEMENTS = 8
+_SMALL_MATRIX = 64
+"""A matrix of so few elements is shown whole."""
+_CHUNK_ELEMENTS = 1 << 20
+_COUNTED_ELEMENTS = 1 << 26
+"""Statistics of larger arrays are those of evenly spaced elements: showing must stay instant."""
+
+
+def is_array(value: Any) -> bool:
+    """Whether a value is a NumPy array or scalar; NumPy isn't loaded to find out."""
+    return type(value).__module__ in ("numpy", "numpy.ma") and hasattr(value, "dtype")
+
+
+def array_title(array: Any) -> str:
+    """Return dtype and shape, as ``float32[2, 3]``; of a scalar the dtype alone."""
+    dtype = "string" if array.dtype.kind == "O" else str(array.dtype)
+    shape = ", ".join(map(str, array.shape))
+    return one_line(f"{dtype}[{shape}]" if array.shape else dtype, 120)
+
+
+def array_facts(array: Any) -> list[str]:
+    """Return lines about an array: its elements, then minimum, mean and maximum."""
+    if not array.size:
+        return ["no elements"]
+    lines = _elements(array)
+    statistics = _statistics(array)
+    return [*lines, statistics] if statistics else lines
+
+
+def _elements(array: Any) -> list[str]:
+    if array.ndim == 2 and array.size <= _SMALL_MATRIX and array.shape[0] > 1:
+        return ["[" + ", ".join(map(_element, row)) + "]" for row in array]
+    flat = array.reshape(-1) if array.flags.c_contiguous else array.flat
+    text = ", ".join(_element(flat[index]) for index in range(min(array.size, _SHOWN_ELEMENTS)))
+    if not array.shape:
+        return [text]
+    return [f"[{text}, …]" if array.size > _SHOWN_ELEMENTS else f"[{text}]"]
+
+
+def _element(element: Any) -> str:
+    if isinstance(element, str):
+        return repr(one_line(element, 40))
+    kind = getattr(getattr(element, "dtype", None), "kind", "")
+    if kind in "biu":
+        return str(element)
+    if kind == "c":
+        return f"{complex(element):.4g}"
+    try:
+        return f"{float(element):.4g}"
+    except (TypeError, ValueError):
+        return one_line(str(element), 40)
+
+
+def _statistics(array: Any) -> str:
+    """Return minimum, mean and maximum of the finite elements, and how many are not finite."""
+    import numpy as np
+
+    if array.size < 2 or array.dtype.kind in "OUSc" or array.dtype.names is not None:
+        return ""
+    flat = array.reshape(-1)
+    step = math.ceil(flat.size / _COUNTED_ELEMENTS)
+    flat = flat[::step]
+    if array.dtype.kind == "b":
+        return f"{int(np.count_nonzero(flat)):,} of {flat.size:,} true"
+    low, high, total, count = math.inf, -math.inf, 0.0, 0
+    for start in range(0, flat.size, _CHUNK_ELEMENTS):
+        chunk = flat[start : start + _CHUNK_ELEMENTS]
+        if array.dtype.kind not in "iu":
+            # float16 would overflow in the sum; the types of ml_dtypes lack reductions
+            chunk = chunk.astype(np.float64 if array.dtype.itemsize > 4 else np.float32)
+            chunk = chunk[np.isfinite(chunk)]
+        if chunk.size:
+            low, high = min(low, chunk.min().item()), max(high, chunk.max().item())
+            total += float(chunk.sum(dtype=np.float64))
+            count += chunk.size
+    parts = []
+    if count:
+        parts.append(f"min {low:.4g} · mean {total / count:.4g} · max {high:.4g}")
+    if count < flat.size:
+        parts.append(f"{flat.size - count:,} not finite")
+    if step > 1:
+        parts.append(f"of every {step}th element")
+    return " · ".join(parts)

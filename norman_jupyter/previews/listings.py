@@ -1,0 +1,212 @@
+"""Models, logs, invocations and the server's state as small tables."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from norman_jupyter.previews.markup import (
+    Bundle,
+    Html,
+    block,
+    code,
+    escape,
+    fields,
+    join,
+    note,
+    table,
+)
+from norman_jupyter.previews.text import (
+    columns,
+    format_bytes,
+    format_count,
+    format_milliseconds,
+    one_line,
+    shorten,
+)
+from norman_jupyter.previews.versions import render_version, short_time
+from norman_protocol.rest import (
+    InvocationPage,
+    LogText,
+    ModelDetail,
+    ModelPage,
+    ServerStatus,
+    VersionDetail,
+)
+
+__all__ = [
+    "ModelOverview",
+    "render_invocations",
+    "render_log",
+    "render_model",
+    "render_models",
+    "render_status",
+]
+
+_LOG_CHARACTERS = 16_000
+_LOG_LINES = 200
+_SHOWN_VERSIONS = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelOverview:
+    """A model, and the version that a bare name means: the active one, else the latest."""
+
+    model: ModelDetail
+    version: VersionDetail | None
+
+    def _repr_mimebundle_(self, **_: object) -> Bundle:
+        model = render_model(self.model)
+        if self.version is None:
+            return model
+        version = render_version(self.version)
+        return {
+            "text/plain": f"{model['text/plain']}\n\n{version['text/plain']}",
+            "text/html": join([model["text/html"], version["text/html"]]),
+        }
+
+
+def render_models(page: ModelPage) -> Bundle:
+    """Return a page of models as a table."""
+    if not page.items:
+        return _message("There are no models here yet. %norman upload PATH adds one.")
+    header = ("model", "active", "versions", "state", "runtime", "updated", "description")
+    rows = [
+        (
+            model.name,
+            "" if model.active is None else f"@{model.active}",
+            f"{model.version_count:,}",
+            model.state,
+            model.runtime,
+            short_time(model.updated_at),
+            one_line(model.description or ", ".join(model.tags), 60),
+        )
+        for model in page.items
+    ]
+    more = "There are more: --search TEXT narrows the list." if page.next_cursor else ""
+    return _listing(header, rows, more)
+
+
+def render_model(detail: ModelDetail) -> Bundle:
+    """Return a model with its latest versions as a table."""
+    header = ("version", "state", "label", "runtime", "size", "created", "by")
+    rows = [
+        (
+            version.reference,
+            f"{version.state}, active" if version.active else version.state,
+            one_line(version.label or "", 40),
+            version.runtime,
+            format_bytes(version.size_bytes),
+            short_time(version.created_at),
+            one_line(version.created_by, 40),
+        )
+        for version in detail.versions[:_SHOWN_VERSIONS]
+    ]
+    left = detail.model.version_count - len(rows)
+    return _listing(header, rows, f"… and {left:,} earlier" if left > 0 else "")
+
+
+def render_log(log: LogText) -> Bundle:
+    """Return the end of a version's log."""
+    if not log.text.strip():
+        return _message(f"{log.reference} has written nothing.")
+    text = shorten(log.text.rstrip(), characters=_LOG_CHARACTERS, lines=_LOG_LINES, from_end=True)
+    return {"text/plain": text, "text/html": block(text)}
+
+
+def render_status(status: ServerStatus) -> Bundle:
+    """Return the server at a glance."""
+    executor = status.executor
+    state: list[str] = [executor.state]
+    if executor.pid is not None:
+        state.append(f"process {executor.pid}")
+    if executor.uptime_s is not None:
+        state.append(f"up {format_milliseconds(executor.uptime_s * 1000)}")
+    if executor.restarts:
+        state.append(format_count(executor.restarts, "restart"))
+    facts = [
+        ("server", f"norman {status.version}, protocol {status.protocol}, id {status.server_id}"),
+        ("models", f"{status.model_count:,}"),
+        ("executor", ", ".join(state)),
+        *(
+            (
+                "device",
+                ", ".join(
+                    part
+                    for part in (
+                        device.name,
+                        one_line(device.description, 60),
+                        format_count(device.cores, "core") if device.cores else "",
+                        f"{format_bytes(device.memory_used_bytes)} of "
+                        f"{format_bytes(device.memory_total_bytes)} used"
+                        if device.memory_total_bytes
+                        else "",
+                    )
+                    if part
+                ),
+            )
+            for device in status.devices
+        ),
+    ]
+    deployments = _deployments(status)
+    texts = [columns(facts)]
+    parts: list[Html] = [fields([(name, escape(value)) for name, value in facts])]
+    if deployments is not None:
+        texts.append(deployments["text/plain"])
+        parts.append(deployments["text/html"])
+    return {"text/plain": "\n\n".join(texts), "text/html": join(parts)}
+
+
+def _deployments(status: ServerStatus) -> Bundle | None:
+    if not status.executor.deployments:
+        return None
+    header = ("version", "state", "process", "memory", "calls", "failures", "running", "queued")
+    rows = [
+        (
+            deployment.reference,
+            deployment.state,
+            "" if deployment.pid is None else str(deployment.pid),
+            format_bytes(deployment.memory_bytes) if deployment.memory_bytes else "",
+            f"{deployment.calls:,}",
+            f"{deployment.failures:,}",
+            f"{deployment.running:,}",
+            f"{deployment.queued:,}",
+        )
+        for deployment in status.executor.deployments
+    ]
+    return _listing(header, rows, "")
+
+
+def render_invocations(page: InvocationPage) -> Bundle:
+    """Return a page of invocations as a table."""
+    if not page.items:
+        return _message("Nothing was invoked yet.")
+    header = ("time", "version", "state", "took", "in", "out", "by", "id")
+    rows = [
+        (
+            short_time(item.accepted_at),
+            item.reference,
+            item.state if item.error_code is None else f"{item.state} ({item.error_code})",
+            "" if item.timings is None else format_milliseconds(item.timings.total_s * 1000),
+            format_bytes(item.input_bytes),
+            "" if item.output_bytes is None else format_bytes(item.output_bytes),
+            one_line(item.caller.user, 40),
+            item.id,
+        )
+        for item in page.items
+    ]
+    return _listing(header, rows, "There are more." if page.next_cursor else "")
+
+
+def _message(text: str) -> Bundle:
+    return {"text/plain": text, "text/html": note(escape(text))}
+
+
+def _listing(header: Sequence[str], rows: Sequence[Sequence[str]], more: str) -> Bundle:
+    plain = columns([header, *rows])
+    cells = [[code(row[0]), *map(escape, row[1:])] for row in rows]
+    markup = table(header, cells)
+    if more:
+        plain = f"{plain}\n{more}"
+        markup = join([markup, note(escape(more))])
+    return {"text/plain": plain, "text/html": markup}

@@ -1,0 +1,207 @@
+"""One value of a result, as text and as HTML: a summary that stays small whatever the value."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from norman_jupyter.previews.arrays import array_facts, array_title, is_array
+from norman_jupyter.previews.images import sniff_media_type, thumbnail
+from norman_jupyter.previews.markup import Html, block, code, escape, image, join
+from norman_jupyter.previews.text import format_bytes, format_count, one_line, shorten
+
+__all__ = ["Preview", "json_excerpt", "preview_value", "titled"]
+
+_TEXT_CHARACTERS = 1500
+_TEXT_LINES = 24
+_JSON_LINES = 30
+_JSON_DEPTH = 6
+_JSON_ITEMS = 12
+_COMPACT_DEPTH = 2
+_JSON_STRING_CHARACTERS = 120
+_SCALARS = (bool, int, float, type(None))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preview:
+    """A value shown small.
+
+    Attributes
+    ----------
+    title
+        What it is, in a few words.
+    text
+        Its content as plain text, of one or a few lines.
+    html
+        The same as markup.
+    """
+
+    title: str
+    text: str
+    html: Html
+
+
+def preview_value(value: Any, *, with_pictures: bool = True) -> Preview:
+    """Return the preview of a value as the client hands it out.
+
+    Parameters
+    ----------
+    with_pictures
+        Whether a thumbnail may be made of bytes that are a picture.
+
+    Examples
+    --------
+    >>> preview_value("hello").text
+    'hello'
+    >>> preview_value({"label": 7}).text
+    '{"label": 7}'
+    """
+    if is_array(value):
+        return _array(value)
+    if isinstance(value, str):
+        return _text(value)
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return _bytes(bytes(value), with_pictures=with_pictures)
+    if isinstance(value, (Mapping, list, tuple)):
+        return _json(value)
+    if isinstance(value, _SCALARS):
+        text = _scalar(value)
+        return Preview(title="", text=text, html=code(text))
+    text = one_line(repr(value), 200)
+    return Preview(title=type(value).__name__, text=text, html=code(text))
+
+
+def _array(array: Any) -> Preview:
+    lines = array_facts(array)
+    if array.ndim == 0:
+        return Preview(title=array_title(array), text=lines[0], html=code(lines[0]))
+    text = "\n".join(lines)
+    return Preview(title=array_title(array), text=text, html=block(text))
+
+
+def _text(value: str) -> Preview:
+    text = shorten(value, characters=_TEXT_CHARACTERS, lines=_TEXT_LINES)
+    title = "" if len(text) >= len(value) else f"text, {format_count(len(value), 'character')}"
+    return Preview(title=title, text=text, html=block(text))
+
+
+def _bytes(data: bytes, *, with_pictures: bool) -> Preview:
+    media_type = sniff_media_type(data[:64])
+    title = f"{media_type or 'bytes'}, {format_bytes(len(data))}"
+    small = thumbnail(data, media_type) if media_type and with_pictures else None
+    if small is None:
+        text = data[:16].hex(" ") + ("…" if len(data) > 16 else "")
+        return Preview(title=title, text=text, html=code(text) if text else "")
+    if small.size_pixels is not None:
+        width, height = small.size_pixels
+        title = f"{title}, {width} x {height} pixels"
+    return Preview(title=title, text="", html=image(small.media_type, small.base64_data, title))
+
+
+def _json(value: Any) -> Preview:
+    noun = "key" if isinstance(value, Mapping) else "item"
+    text = json_excerpt(value)
+    title = (
+        "" if "\n" not in text and "…" not in text else f"json, {format_count(len(value), noun)}"
+    )
+    return Preview(title=title, text=text, html=block(text))
+
+
+def json_excerpt(value: Any) -> str:
+    """Return the beginning of a JSON value, indented; on one line where it fits.
+
+    Depth, number of items, length of texts and number of lines are bounded, and no more of the
+    value is looked at than is shown.
+
+    Examples
+    --------
+    >>> json_excerpt([1, 2, {"a": None}])
+    '[1, 2, {"a": null}]'
+    """
+    lines: list[str] = []
+    for line in _json_lines(value, "", "", _JSON_DEPTH):
+        if len(lines) == _JSON_LINES:
+            lines.append("…")
+            break
+        lines.append(line)
+    return "\n".join(lines)
+
+
+def _json_lines(value: Any, prefix: str, suffix: str, depth: int) -> Iterator[str]:
+    """Yield the lines of a value between ``prefix`` (with the indent) and ``suffix``."""
+    compact = _compact(value, depth)
+    indent = prefix[: len(prefix) - len(prefix.lstrip(" "))]
+    if compact is not None and len(prefix) + len(compact) <= 88:
+        yield f"{prefix}{compact}{suffix}"
+        return
+    is_mapping = isinstance(value, Mapping)
+    if not isinstance(value, (Mapping, list, tuple)) or depth == 0:
+        short = "{…}" if is_mapping else "[…]"
+        yield f"{prefix}{short if compact is None else compact}{suffix}"
+        return
+    yield prefix + ("{" if is_mapping else "[")
+    items: Iterable[tuple[Any, Any]] = (
+        value.items() if isinstance(value, Mapping) else ((None, item) for item in value)
+    )
+    for index, (key, item) in enumerate(itertools.islice(items, _JSON_ITEMS)):
+        head = f"{indent}  " if key is None else f"{indent}  {_key(key)}: "
+        yield from _json_lines(item, head, "" if index + 1 == len(value) else ",", depth - 1)
+    if len(value) > _JSON_ITEMS:
+        yield f"{indent}  … {len(value) - _JSON_ITEMS:,} more"
+    yield indent + ("}" if is_mapping else "]") + suffix
+
+
+def _compact(value: Any, depth: int) -> str | None:
+    """Return the value on one line; None where it is large or deep."""
+    if isinstance(value, str):
+        return _string(value)
+    if isinstance(value, _SCALARS):
+        return _scalar(value)
+    if not isinstance(value, (Mapping, list, tuple)):
+        return one_line(repr(value), 60)
+    opening, closing = "{}" if isinstance(value, Mapping) else "[]"
+    if not value:
+        return opening + closing
+    if len(value) > _JSON_ITEMS or depth == 0:
+        return None
+    heads = [f"{_key(key)}: " for key in value] if isinstance(value, Mapping) else [""] * len(value)
+    items = value.values() if isinstance(value, Mapping) else value
+    parts = []
+    for head, item in zip(heads, items, strict=True):
+        text = _compact(item, min(depth - 1, _COMPACT_DEPTH))
+        if text is None:
+            return None
+        parts.append(head + text)
+    return opening + ", ".join(parts) + closing
+
+
+def _scalar(value: Any) -> str:
+    if isinstance(value, int) and not isinstance(value, bool) and value.bit_length() > 256:
+        return f"an integer of {value.bit_length():,} bits"  # str() refuses more than 4300 digits
+    return json.dumps(value)
+
+
+def _string(text: str) -> str:
+    return json.dumps(shorten(text, characters=_JSON_STRING_CHARACTERS), ensure_ascii=False)
+
+
+def _key(key: Any) -> str:
+    return _string(key if isinstance(key, str) else repr(key))
+
+
+def titled(name: str, preview: Preview) -> tuple[str, Html]:
+    """Return a named preview as text and as markup."""
+    title = f" ({preview.title})" if preview.title else ""
+    head = f"{one_line(name, 60)}{title}"
+    if "\n" in preview.text:
+        body = "\n".join(f"  {line}" for line in preview.text.split("\n"))
+        text = f"{head}:\n{body}"
+    else:
+        text = f"{head}: {preview.text}" if preview.text else head
+    heading = f"<b>{escape(one_line(name, 60))}</b>"
+    if preview.title:
+        heading += f' <span style="opacity:.75">{escape(preview.title)}</span>'
+    return text, join([heading, preview.html])

@@ -1,0 +1,221 @@
+"""A version as a card: signature, state, trust, origin and files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from norman_jupyter.previews.markup import (
+    Bundle,
+    Html,
+    block,
+    code,
+    escape,
+    fields,
+    join,
+    note,
+    table,
+)
+from norman_jupyter.previews.text import (
+    columns,
+    format_bytes,
+    format_count,
+    format_milliseconds,
+    one_line,
+    shorten,
+)
+from norman_protocol.decoding import dump_json
+from norman_protocol.errors import RequestInvalid
+from norman_protocol.rest import Origin, VersionDetail
+from norman_protocol.signature import Parameter, Signature, describe_parameter
+
+__all__ = ["render_version", "short_time", "version_heading"]
+
+_SHOWN_FILES = 12
+_SHOWN_PARAMETERS = 24
+_ERROR_CHARACTERS = 4000
+_ERROR_LINES = 30
+
+
+def version_heading(version: VersionDetail) -> str:
+    """Return a version's name and how it stands, on one line.
+
+    What its state leaves open is said in words: ready and active, or ready and not.
+    """
+    states: list[str] = [version.state]
+    if version.state == "ready":
+        states.append("active" if version.active else "not active")
+    facts = [", ".join(states), version.runtime, format_bytes(version.size_bytes)]
+    if version.load_s is not None:
+        facts.append(f"loaded in {format_milliseconds(version.load_s * 1000)}")
+    return f"{version.reference} · {' · '.join(facts)}"
+
+
+def render_version(version: VersionDetail, *, brief: bool = False) -> Bundle:
+    """Return a version as plain text and HTML.
+
+    Parameters
+    ----------
+    brief
+        Name, state and signature only, as after an upload.
+    """
+    heading = version_heading(version)
+    signature = _signature_rows(version.signature)
+    rows = [] if brief else _facts(version)
+    failure = _failure(version)
+    texts = [heading]
+    if signature:
+        texts.append(columns(signature, indent="  "))
+    if rows:
+        texts.append(columns(rows, indent="  "))
+    if failure:
+        texts.append(failure)
+    parts: list[Html] = [
+        f"<b>{escape(version.reference)}</b>{escape(heading[len(version.reference) :])}"
+    ]
+    if signature:
+        cells = [
+            [escape(place), code(name), code(kind), escape(more)]
+            for place, name, kind, more in signature
+        ]
+        parts.append(table(("", "name", "type", ""), cells))
+    if rows:
+        parts.append(fields([(name, escape(value)) for name, value in rows]))
+    if failure:
+        parts.append(block(failure))
+    if not version.created:
+        again = "The same version stood already; nothing was added."
+        texts.append(again)
+        parts.append(note(escape(again)))
+    return {"text/plain": "\n".join(texts), "text/html": join(parts)}
+
+
+def short_time(text: str) -> str:
+    """Return an RFC 3339 time to the minute, for people.
+
+    Examples
+    --------
+    >>> short_time("2031-05-06T07:08:09.123456+00:00")
+    '2031-05-06 07:08 UTC'
+    """
+    if len(text) < 16 or text[10] != "T":
+        return one_line(text, 40)
+    zone = " UTC" if text.endswith(("Z", "+00:00")) else text[-6:]
+    return f"{text[:10]} {text[11:16]}{zone}"
+
+
+def _signature_rows(signature: Signature | None) -> list[tuple[str, str, str, str]]:
+    if signature is None:
+        return []
+    rows = [
+        *(("in", parameter) for parameter in signature.inputs),
+        *(("out", parameter) for parameter in signature.outputs),
+    ]
+    shown = [
+        (
+            place,
+            one_line(parameter.name, 60),
+            describe_parameter(parameter),
+            _more(parameter, place),
+        )
+        for place, parameter in rows[:_SHOWN_PARAMETERS]
+    ]
+    if len(rows) > len(shown):
+        shown.append(("…", f"{len(rows) - len(shown):,} more", "", ""))
+    return shown
+
+
+def _more(parameter: Parameter, place: str) -> str:
+    parts = []
+    if place == "in" and not parameter.required:
+        parts.append(f"default {_default(parameter)}")
+    if parameter.nullable:
+        parts.append("may be None")
+    if parameter.description:
+        parts.append(one_line(parameter.description, 120))
+    return " · ".join(parts)
+
+
+def _default(parameter: Parameter) -> str:
+    try:
+        return one_line(dump_json(parameter.default).decode(), 60)
+    except RequestInvalid:
+        return one_line(repr(parameter.default), 60)
+
+
+def _facts(version: VersionDetail) -> list[tuple[str, str]]:
+    rows = [
+        ("label", version.label),
+        ("description", version.description and one_line(version.description, 300)),
+        ("tags", ", ".join(version.tags)),
+        ("entry", version.entry),
+        ("interpreter", version.interpreter),
+        ("trust", _trust(version)),
+        ("created", f"{short_time(version.created_at)} by {version.created_by}"),
+        ("digest", version.bundle_digest),
+        *_origin(version.origin),
+        *_files(version),
+    ]
+    return [(name, one_line(value, 400)) for name, value in rows if value]
+
+
+def _trust(version: VersionDetail) -> str:
+    if version.trust is None:
+        return "not needed" if version.runtime == "onnx" else "none"
+    return f"by {version.trust.user}, {short_time(version.trust.trusted_at)}"
+
+
+def _origin(origin: Origin) -> list[tuple[str, str | None]]:
+    commit = origin.git_commit
+    if commit:
+        commit = commit[:12] + (" with uncommitted changes" if origin.git_dirty else "")
+        if origin.git_branch:
+            commit += f" on {origin.git_branch}"
+    notebook = origin.notebook
+    if notebook and origin.cell_id:
+        notebook += f", cell {origin.cell_id}"
+    return [
+        ("notebook", notebook),
+        ("kernel", _together(origin.kernel_name, origin.kernel_id)),
+        ("git commit", commit),
+        ("git remote", origin.git_remote),
+        ("source", origin.source_path),
+        ("host", _together(origin.user, origin.hostname, " at ")),
+        ("python", _together(origin.python_version, origin.interpreter)),
+    ]
+
+
+def _together(first: str | None, second: str | None, between: str = ", ") -> str:
+    return between.join(part for part in (first, second) if part)
+
+
+def _files(version: VersionDetail) -> Sequence[tuple[str, str]]:
+    files = version.manifest.files
+    rows = [
+        (
+            "files" if not index else " ",
+            f"{one_line(entry.path, 160)} ({format_bytes(entry.size_bytes)})",
+        )
+        for index, entry in enumerate(files[:_SHOWN_FILES])
+    ]
+    if len(files) > _SHOWN_FILES:
+        rows.append((" ", f"… and {format_count(len(files) - _SHOWN_FILES, 'file')} more"))
+    return rows
+
+
+def _failure(version: VersionDetail) -> str:
+    """Return why a version failed, with the model's own traceback and log where there are some."""
+    if version.error is None:
+        return ""
+    parts = [f"{version.error.code}: {version.error.message}"]
+    for name in ("traceback", "log"):
+        text = version.error.details.get(name)
+        if isinstance(text, str) and text.strip():
+            parts.append(
+                shorten(
+                    text.strip("\n"),
+                    characters=_ERROR_CHARACTERS,
+                    lines=_ERROR_LINES,
+                    from_end=True,
+                )
+            )
+    return "\n".join(shorten(part, characters=_ERROR_CHARACTERS + 1) for part in parts)
