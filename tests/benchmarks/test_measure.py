@@ -17,8 +17,10 @@ def _row(name, journal, answer=EXPECTED):
             journal.append(name)
             return answer
 
-        yield call
-        journal.append(f"{name} closed")
+        try:
+            yield call
+        finally:
+            journal.append(f"{name} closed")
 
     return Row(name=name, open=opened)
 
