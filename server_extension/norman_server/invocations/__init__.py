@@ -1,0 +1,1 @@
+"""Invocations: what was called, by whom, with what, and how it ended."""
