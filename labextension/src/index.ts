@@ -10,6 +10,7 @@ import { ISettingRegistry } from '@jupyterlab/settingregistry';
 import { ITranslator } from '@jupyterlab/translation';
 
 import { addCommands } from './commands';
+import { listenToChanges } from './events';
 import { LibraryModel } from './models/library';
 import { LibraryPanel } from './panels/library';
 import { LibraryRequests } from './request';
@@ -37,6 +38,7 @@ const modelPlugin: JupyterFrontEndPlugin<ILibraryModel> = {
       version: VERSION,
       pollIntervalS: DEFAULT_POLL_INTERVAL_S
     });
+    listenToChanges(app.serviceManager.events, model);
     if (settings !== null) {
       void applySettings(settings, SETTINGS_ID, model);
     }

@@ -31,7 +31,7 @@ export function Models(props: IModelsProps): React.JSX.Element {
       {hasMore ? (
         <button
           type="button"
-          className="jp-Button jp-mod-styled jp-mod-minimal norman-Button"
+          className="jp-Button jp-mod-styled norman-Button"
           onClick={onShowMore}
         >
           {trans.__('Show more models')}

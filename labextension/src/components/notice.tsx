@@ -33,7 +33,7 @@ export function Notice(props: INoticeProps): React.JSX.Element | null {
       )}
       <button
         type="button"
-        className="jp-Button jp-mod-styled jp-mod-minimal norman-Button"
+        className="jp-Button jp-mod-styled norman-Button"
         onClick={onRetry}
       >
         {trans.__('Try now')}

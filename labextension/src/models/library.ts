@@ -11,6 +11,7 @@ import type { ILibraryModel, ILibraryState } from '../tokens';
 
 const PAGE_SIZE = 100;
 const LONGEST_PAUSE_S = 30;
+const CHANGE_PAUSE_MS = 200;
 
 /** Everything that one round of questions brought. */
 interface IAnswers {
@@ -73,6 +74,12 @@ export class LibraryModel implements ILibraryModel, IDisposable {
         throw error;
       }
     }
+  }
+
+  /** Ask soon, if someone watches: the server said that something changed. */
+  noteChange(): void {
+    // Started anew by each change, so that a burst of them is one question.
+    void this._poll.schedule({ interval: CHANGE_PAUSE_MS, phase: 'started' });
   }
 
   async showMore(): Promise<void> {

@@ -168,6 +168,22 @@ describe('LibraryModel', () => {
     expect(model.state.connection.kind).toBe('online');
   });
 
+  it('asks once after a burst of changes', async () => {
+    model.watch();
+    await pass(0);
+    model.noteChange();
+    model.noteChange();
+    model.noteChange();
+    await pass(1);
+    expect(server.rounds).toBe(2);
+  });
+
+  it('passes over a change that nobody watches', async () => {
+    model.noteChange();
+    await pass(60);
+    expect(server.rounds).toBe(0);
+  });
+
   it('asks when told to although nobody watches', async () => {
     const refreshed = model.refresh();
     await pass(0);
