@@ -32,7 +32,6 @@ __all__ = ["EXECUTOR_COMMAND", "ExecutorSettings", "Session", "Supervisor"]
 _log = logging.getLogger(__name__)
 
 _CONFIGURE_TIMEOUT_S = 30.0
-_END_TIMEOUT_S = 10.0
 _STATUS_TIMEOUT_S = 2.0
 _STEADY_S = 30.0
 _MIN_BACKOFF_S = 0.1
@@ -54,6 +53,8 @@ class ExecutorSettings:
         Where callers find the data socket once every version is known to the executor.
     command
         What to run; ``--control-fd N`` is appended.
+    end_timeout_s
+        How long an executor that shall end may take before it is killed.
     """
 
     server_id: str
@@ -65,6 +66,7 @@ class ExecutorSettings:
     log_path: Path
     limits: ExecutorLimits
     command: Sequence[str] = EXECUTOR_COMMAND
+    end_timeout_s: float = 10.0
 
 
 class Session:
@@ -330,7 +332,7 @@ class Supervisor:
             self._session = None
         connection.close()  # its end-of-file ends the executor
         try:
-            async with asyncio.timeout(_END_TIMEOUT_S):
+            async with asyncio.timeout(self._settings.end_timeout_s):
                 await process.wait()
         except TimeoutError:
             _log.warning("The executor (process %d) doesn't end and is killed.", process.pid)

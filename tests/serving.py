@@ -1,0 +1,148 @@
+"""A real server for tests: its own process, its own home, on a free loopback port."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+
+from norman_protocol.decoding import decode
+from norman_protocol.discovery import DiscoveryRecord, discovery_file_name
+from norman_protocol.rest import API_PATH
+
+__all__ = ["RunningServer", "serve"]
+
+_START_TIMEOUT_S = 60.0
+_STOP_TIMEOUT_S = 30.0
+_POLL_S = 0.02
+
+
+@dataclass(slots=True, kw_only=True)
+class RunningServer:
+    """A server that answers.
+
+    Attributes
+    ----------
+    url, token, record
+        What the discovery file says; the token is the extension's.
+    jupyter_token
+        Jupyter's own.
+    environment
+        Set for the server; a kernel or client that is to find it runs with the same.
+    """
+
+    url: str
+    token: str
+    record: DiscoveryRecord
+    process: subprocess.Popen[bytes]
+    home: Path
+    root: Path
+    jupyter_token: str
+    environment: dict[str, str] = field(repr=False)
+
+    @property
+    def api_url(self) -> str:
+        return f"{self.url}{API_PATH}/"
+
+    @property
+    def log_text(self) -> str:
+        return (self.root / "server.log").read_text(errors="replace")
+
+    def client(self, **headers: str) -> httpx.Client:
+        """Return an HTTP client of the API with the extension's token."""
+        return httpx.Client(
+            base_url=self.api_url,
+            headers={"Authorization": f"Bearer {self.token}", **headers},
+            timeout=60.0,
+            trust_env=False,
+        )
+
+    def wait_executor(self, *, other_than: int | None = None) -> int:
+        """Wait until an executor serves (a new one, if told) and return its process id."""
+        deadline = time.monotonic() + _START_TIMEOUT_S
+        while time.monotonic() < deadline:
+            answer = httpx.get(
+                f"{self.api_url}status",
+                headers={"Authorization": f"Bearer {self.token}"},
+                trust_env=False,
+                timeout=10.0,
+            )
+            if answer.status_code == 200:
+                executor = answer.json()["executor"]
+                if executor["state"] == "ready" and executor["pid"] != other_than:
+                    pid: int = executor["pid"]
+                    return pid
+            time.sleep(_POLL_S)
+        raise TimeoutError(f"no executor within {_START_TIMEOUT_S} s:\n{self.log_text}")
+
+    def stop(self, number: int = signal.SIGTERM) -> None:
+        """End the server and wait until it is gone."""
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+        try:
+            self.process.wait(_STOP_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            raise
+
+
+@contextmanager
+def serve(root: Path, options: Sequence[str] = ()) -> Iterator[RunningServer]:
+    """Run a server in the folder ``root``; a second one there finds what the first one kept."""
+    token = secrets.token_hex(16)
+    environment = {
+        **{name: value for name, value in os.environ.items() if not name.startswith("NORMAN_")},
+        "JUPYTER_DATA_DIR": str(root / "data"),
+        "JUPYTER_RUNTIME_DIR": str(root / "runtime"),
+        "JUPYTER_CONFIG_DIR": str(root / "config"),
+        "JUPYTER_TOKEN": token,
+        "IPYTHONDIR": str(root / "ipython"),
+    }
+    work = root / "work"
+    work.mkdir(parents=True, exist_ok=True)
+    command = [sys.executable, "-m", "norman_server", "--ServerApp.ip=127.0.0.1"]
+    command += ["--ServerApp.port=0", "--allow-root", f"--ServerApp.root_dir={work}", *options]
+    with (root / "server.log").open("ab") as log:
+        process = subprocess.Popen(
+            command, cwd=work, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+        )
+    try:
+        record = _wait_record(root, process)
+        server = RunningServer(
+            url=record.url,
+            token=record.token,
+            record=record,
+            process=process,
+            home=root / "data" / "norman",
+            root=root,
+            jupyter_token=token,
+            environment=environment,
+        )
+        server.wait_executor()
+        yield server
+        server.stop()
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+
+
+def _wait_record(root: Path, process: subprocess.Popen[bytes]) -> DiscoveryRecord:
+    path = root / "runtime" / discovery_file_name(process.pid)
+    deadline = time.monotonic() + _START_TIMEOUT_S
+    while time.monotonic() < deadline and process.poll() is None:
+        if path.exists():
+            return decode(DiscoveryRecord, json.loads(path.read_text()))
+        time.sleep(_POLL_S)
+    raise TimeoutError(f"the server didn't start:\n{(root / 'server.log').read_text()}")
