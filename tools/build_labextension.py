@@ -21,12 +21,12 @@ from pathlib import Path
 __all__ = [
     "BuildFailed",
     "build",
-    "check",
     "find_node",
     "is_built",
     "is_new_enough",
     "link",
     "main",
+    "run_script",
     "source_digest",
 ]
 
@@ -174,17 +174,17 @@ def build(root: Path = ROOT, *, install_node: bool = False) -> bool:
     return True
 
 
-def check(root: Path = ROOT, *, install_node: bool = False) -> None:
-    """Run format, lint, types and tests of the extension's TypeScript.
+def run_script(name: str, root: Path = ROOT, *, install_node: bool = False) -> None:
+    """Run a script of the extension's package.json, such as ``check``.
 
     Raises
     ------
     BuildFailed
-        One of them found something.
+        The script failed, or there is no Node.js (and ``install_node`` is false).
     """
     env = _environment(root, install_node=install_node)
     _install_packages(root, env)
-    _jlpm(root, env, "check")
+    _jlpm(root, env, name)
 
 
 def link(root: Path = ROOT, prefix: Path | None = None) -> Path:
@@ -226,7 +226,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         if options.check:
-            check(install_node=True)
+            run_script("check", install_node=True)
         else:
             build(install_node=True)
             link()
