@@ -47,7 +47,7 @@ class Measurement:
 
     Attributes
     ----------
-    p50_spread_ms
+    lowest_p50_ms, highest_p50_ms
         Lowest and highest median of a single round: how far to trust the digits.
     """
 
@@ -57,7 +57,8 @@ class Measurement:
     p95_ms: float
     p99_ms: float
     calls_per_s: float
-    p50_spread_ms: tuple[float, float]
+    lowest_p50_ms: float
+    highest_p50_ms: float
 
 
 def measure(
@@ -113,7 +114,8 @@ def summarise(rounds: Mapping[str, Sequence[Sequence[int]]]) -> list[Measurement
                 p95_ms=float(p95),
                 p99_ms=float(p99),
                 calls_per_s=float(1000 * len(milliseconds) / milliseconds.sum()),
-                p50_spread_ms=(min(medians), max(medians)),
+                lowest_p50_ms=min(medians),
+                highest_p50_ms=max(medians),
             )
         )
     return measurements

@@ -59,4 +59,4 @@ def test_percentiles_run_over_all_rounds():
     assert row.p50_ms == pytest.approx(4.0)
     assert row.p99_ms == pytest.approx(5.0)
     assert row.calls_per_s == pytest.approx(1000 * 6 / 21)
-    assert row.p50_spread_ms == (2.0, 5.0)
+    assert (row.lowest_p50_ms, row.highest_p50_ms) == (2.0, 5.0)

@@ -20,7 +20,8 @@ def _report(fast_ms: float, rest_ms: float, load_ms: float) -> Report:
                 p95_ms=value,
                 p99_ms=value,
                 calls_per_s=1000 / value,
-                p50_spread_ms=(value, value),
+                lowest_p50_ms=value,
+                highest_p50_ms=value,
             )
             for name, value in p50_ms.items()
         ],

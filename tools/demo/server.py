@@ -106,26 +106,28 @@ def _wait_until_ready(
     server: JupyterServer, process: subprocess.Popen[bytes], home: DemoHome
 ) -> None:
     deadline = time.monotonic() + _START_TIMEOUT_S
-    answer = "no answer"
+    answer = "none"
     with server.client() as client:
         while time.monotonic() < deadline:
             if process.poll() is not None:
-                raise DemoFailed(
-                    f"The Jupyter server ended with status {process.returncode} while it started. "
-                    f"Its log:\n{_log_tail(home)}"
-                )
+                raise _not_started(f"ended with status {process.returncode}", home)
             try:
                 response = client.get(f"{API_PATH}/status")
-                answer = f"{response.status_code} {response.text[:500]}"
-                if response.is_success and response.json()["executor"]["state"] == "ready":
-                    return
             except httpx.TransportError as error:
                 answer = repr(error)
+            else:
+                answer = f"{response.status_code} {response.text[:500]}"
+                if response.is_client_error:  # Jupyter loads its extensions before it listens
+                    raise _not_started("runs, without the extension", home)
+                if response.is_success and response.json()["executor"]["state"] == "ready":
+                    return
             time.sleep(_POLL_INTERVAL_S)
-    raise DemoFailed(
-        f"The server wasn't ready after {_START_TIMEOUT_S:.0f} s. Its last answer: {answer}\n"
-        f"Its log:\n{_log_tail(home)}"
-    )
+    told = f"wasn't ready after {_START_TIMEOUT_S:.0f} s; its last answer: {answer}"
+    raise _not_started(told, home)
+
+
+def _not_started(told: str, home: DemoHome) -> DemoFailed:
+    return DemoFailed(f"The Jupyter server {told}. Its log:\n{_log_tail(home)}")
 
 
 def _log_tail(home: DemoHome) -> str:
