@@ -1,0 +1,111 @@
+"""Messages to frames and back."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from norman_protocol.decoding import decode, encode
+from norman_protocol.errors import NormanError, ProtocolViolation, RequestInvalid
+from norman_protocol.frames import Buffer, Frame, encode_frame
+from norman_protocol.messages import control, data, journal, worker
+from norman_protocol.messages.base import Caller, Message, Timings
+from norman_protocol.messages.control import ExecutorLimits
+from norman_protocol.messages.data import Failure
+from norman_protocol.signature import Signature
+from norman_protocol.values import Value, join_values, split_values
+
+__all__ = [
+    "decode_message",
+    "encode_message",
+    "failure_from_error",
+]
+
+
+_NO_VALUES: dict[str, Value] = {}
+
+# Not Message.__subclasses__(): a dataclass with slots leaves its first, unslotted self in there.
+_CLASSES: dict[str, type[Message]] = {
+    cls.TYPE: cls
+    for module in (control, data, journal, worker)
+    for cls in (getattr(module, name) for name in module.__all__)
+    if issubclass(cls, Message)
+}
+_NESTED = (Caller, Timings, Signature, ExecutorLimits, tuple, dict, list)
+_FIELDS: dict[type[Message], tuple[tuple[str, Any], ...]] = {}
+for _cls in _CLASSES.values():
+    _FIELDS[_cls] = tuple(
+        (item.name, item.default)
+        for item in dataclasses.fields(_cls)  # type: ignore[arg-type]  # all are dataclasses
+        if item.name != "values"
+    )
+_CARRIES_VALUES = frozenset(
+    cls
+    for cls in _CLASSES.values()
+    if any(item.name == "values" for item in dataclasses.fields(cls))  # type: ignore[arg-type]
+)
+
+
+def encode_message(message: Message) -> list[Buffer]:
+    """Encode a message as pieces for a gathering write; buffers of values are not copied.
+
+    Raises
+    ------
+    RequestInvalid
+        A detail of it can't be written as JSON.
+    PayloadTooLarge
+        It has more values than a peer takes.
+
+    Examples
+    --------
+    >>> from norman_protocol.frames import decode_frame
+    >>> from norman_protocol.messages import Cancel
+    >>> decode_message(decode_frame(b"".join(encode_message(Cancel(id="7")))))
+    Cancel(id='7')
+    """
+    cls = type(message)
+    header: dict[str, Any] = {"type": cls.TYPE}
+    for name, default in _FIELDS[cls]:
+        value = getattr(message, name)
+        if value is default:
+            continue
+        header[name] = encode(value) if isinstance(value, _NESTED) else value
+    if cls not in _CARRIES_VALUES:
+        return encode_frame(header)
+    descriptors, buffers = join_values(message.values)  # type: ignore[attr-defined]
+    header["values"] = descriptors
+    return encode_frame(header, buffers)
+
+
+def decode_message(frame: Frame) -> Message:
+    """Decode a frame into its message; keys of a newer peer are passed over.
+
+    Raises
+    ------
+    ProtocolViolation
+        The type is unknown, a field is missing or of the wrong type, or values don't match.
+    """
+    header = dict(frame.header)
+    name = header.pop("type", None)
+    cls = _CLASSES.get(name) if type(name) is str else None
+    if cls is None:
+        shown = repr(name[:60]) if type(name) is str else f"a {type(name).__name__}"
+        raise ProtocolViolation(f"There is no message of this type: {shown}.")
+    if cls not in _CARRIES_VALUES:
+        if frame.buffers:
+            raise ProtocolViolation(f"A {cls.TYPE} message carries no buffers.")
+        return _build(cls, header)
+    values = split_values(header.pop("values", _NO_VALUES), frame.buffers)
+    return _build(cls, header, values=values)
+
+
+def _build(cls: type[Message], header: dict[str, Any], **extra: Any) -> Message:
+    try:
+        return decode(cls, header, tolerant=True, **extra)
+    except RequestInvalid as error:
+        raise ProtocolViolation(f"A {cls.TYPE} message: {error.message}") from None
+
+
+def failure_from_error(request_id: str, error: NormanError) -> Failure:
+    """Turn an error into the message that reports it."""
+    return Failure(id=request_id, code=error.code, message=error.message, details=error.details)
