@@ -140,8 +140,7 @@ class NormanServer:
         services = self._build(self._storage, socket_path)
         self._services = services
         await services.supervisor.recover()
-        for executor_id in await asyncio.to_thread(_journalled, self._storage.home.journal):
-            await services.invocations.executor_ended(executor_id)
+        await services.invocations.recover()
         services.supervisor.start()
         self._importing = asyncio.create_task(
             services.invocations.run(_IMPORT_INTERVAL_S), name="norman-journal-import"
@@ -278,11 +277,6 @@ def _open_storage(home: Path) -> Storage:
     from norman_server.storage.opening import open_storage
 
     return open_storage(home)
-
-
-def _journalled(folder: Path) -> list[str]:
-    """Return the executors that left a journal: all of them have ended."""
-    return sorted({path.name.rpartition("-")[0] for path in folder.glob("*-*.frames")})
 
 
 def _owner() -> str:

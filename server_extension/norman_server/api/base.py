@@ -35,8 +35,6 @@ Body: TypeAlias = Literal["none", "json", "frame", "blob"]
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_.:-]{1,100}")
 _BEARER = "Bearer "
-_DRAINED_BYTES = 1 << 20
-"""Of a body that is refused, so much is read and thrown away; then the connection ends."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,6 +107,7 @@ class Handler(APIHandler):
         self.body_fault: NormanError | None = None
         self._charged_bytes = 0
         self._ends_connection = False
+        self._refusal: Exception | None = None
         given = self.request.headers.get("X-Request-ID", "")
         self.request_id = given if _REQUEST_ID.fullmatch(given) else new_id()
         self.set_header("X-Request-ID", self.request_id)
@@ -135,15 +134,38 @@ class Handler(APIHandler):
     async def prepare(self) -> None:  # type: ignore[override]  # as in APIHandler itself
         """Let in who may do this, before a byte of the body is read."""
         try:
-            if self.request.method == "OPTIONS":  # a browser asks before it sends credentials
-                await super().prepare()
-                return
-            await self._authenticate()
-            self.operation = await self._authorise()
-            self._admit_body()
-        except BaseException:
-            self._refuse_body()
-            raise
+            await self.admit()
+        except Exception as error:
+            if self._expects_body():
+                # Answered at once; tornado then ends the connection, with the body unread.
+                self._ends_connection = True
+                raise
+            # Answered in the verb's place: tornado would end this connection too, although there
+            # is nothing more to read from it.
+            self._refusal = error
+            setattr(self, (self.request.method or "get").lower(), self._refuse)
+
+    def _refuse(self, *_: str) -> None:
+        if self._refusal is not None:
+            raise self._refusal
+
+    def _expects_body(self) -> bool:
+        return "Transfer-Encoding" in self.request.headers or self._declared_bytes() > 0
+
+    async def admit(self) -> None:
+        """Check everything that can be checked without the body.
+
+        Raises
+        ------
+        NormanError, web.HTTPError
+            Whatever forbids the request.
+        """
+        if self.request.method == "OPTIONS":  # a browser asks before it sends credentials
+            await super().prepare()
+            return
+        await self._authenticate()
+        self.operation = await self._authorise()
+        self._admit_body()
 
     async def _authenticate(self) -> None:
         if not self.check_host():
@@ -190,7 +212,7 @@ class Handler(APIHandler):
         if declared > limit_bytes:
             raise _too_large(declared, limit_bytes)
         self._charge(declared)
-        self.request.connection.set_max_body_size(max(limit_bytes, _DRAINED_BYTES))  # type: ignore[union-attr]  # HTTP/1 has it
+        self.request.connection.set_max_body_size(limit_bytes)  # type: ignore[union-attr]  # HTTP/1 has it
 
     def body_limit_bytes(self) -> int:
         """Return how long the body of this request may be."""
@@ -209,17 +231,12 @@ class Handler(APIHandler):
         text = self.request.headers.get("Content-Length", "0")
         return int(text) if text.isdecimal() else 0
 
-    def _refuse_body(self) -> None:
-        if self._declared_bytes() > _DRAINED_BYTES or "Transfer-Encoding" in self.request.headers:
-            self.request.connection.set_max_body_size(_DRAINED_BYTES)  # type: ignore[union-attr]
-            self._ends_connection = True
-
     # --- the body ---------------------------------------------------------------------------
 
     def data_received(self, chunk: bytes) -> Awaitable[None] | None:
         """Collect the body."""
         # Nothing may be raised here: tornado would end the connection without an answer.
-        if self.body_fault is not None:
+        if self.body_fault is not None or self.request.method == "OPTIONS":
             return None
         received = len(self.body) + len(chunk)
         limit_bytes = self.body_limit_bytes()

@@ -38,22 +38,17 @@ class BlobHandler(Handler):
     _stored: bool = False
     _received_bytes: int = 0
 
-    async def prepare(self) -> None:  # type: ignore[override]  # as in APIHandler itself
+    async def admit(self) -> None:
         """Open the blob once the caller may write."""
-        await super().prepare()
+        await super().admit()
         if self.request.method != "PUT":
             return
         self._writing = asyncio.Lock()
-        try:
-            self._digest = parse_digest(self.path_args[0])
-            registry = self.services.registry
-            if not await registry.missing((self._digest,)):
-                self._stored = True
-                return
+        self._digest = parse_digest(self.path_args[0])
+        registry = self.services.registry
+        self._stored = not await registry.missing((self._digest,))
+        if not self._stored:
             self._writer = await asyncio.to_thread(registry.begin_blob, self._digest)
-        except BaseException:
-            self._refuse_body()
-            raise
 
     def data_received(self, chunk: bytes) -> Awaitable[None] | None:
         """Write what came, in large pieces; the sender waits meanwhile."""

@@ -60,7 +60,12 @@ def kernel_interpreters(programs: Iterable[str], server: str) -> frozenset[str]:
 
 
 def choose_interpreter(
-    runtime: Runtime, *, server: str, uploader: str | None, accepted: bool, equipped: AbstractSet[str]
+    runtime: Runtime,
+    *,
+    server: str,
+    uploader: str | None,
+    accepted: bool,
+    equipped: AbstractSet[str],
 ) -> str:
     """Decide which interpreter runs a version.
 

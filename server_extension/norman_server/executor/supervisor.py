@@ -130,7 +130,7 @@ class Supervisor:
         settings: ExecutorSettings,
         *,
         on_started: Callable[[Session], Awaitable[None]],
-        on_ended: Callable[[str], Awaitable[None]],
+        on_ended: Callable[[str], Awaitable[object]],
     ) -> None:
         self._settings = settings
         self._on_started = on_started
