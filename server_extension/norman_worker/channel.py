@@ -8,9 +8,9 @@ import socket
 from collections import deque
 from collections.abc import Sequence
 
-from norman_protocol.errors import OutputInvalid, ProtocolViolation
+from norman_protocol.errors import LoadFailed, OutputInvalid, ProtocolViolation
 from norman_protocol.frames import Buffer, Frame, FrameDecoder, FrameLimits
-from norman_protocol.messages import Message, Prediction, decode_message, encode_message
+from norman_protocol.messages import Loaded, Message, Prediction, decode_message, encode_message
 
 __all__ = ["Channel", "encode_answer", "send_pieces"]
 
@@ -90,6 +90,8 @@ def encode_answer(message: Message, limits: FrameLimits) -> list[Buffer]:
     ------
     OutputInvalid
         A prediction has too many or too large outputs.
+    LoadFailed
+        A signature is too large.
     RequestInvalid
         Its header can't be written as JSON.
     """
@@ -98,9 +100,11 @@ def encode_answer(message: Message, limits: FrameLimits) -> list[Buffer]:
     pieces = encode_message(message)
     header_bytes = len(pieces[0])
     if header_bytes > limits.header_bytes:
-        raise OutputInvalid(
-            f"The outputs' names and the logs take {header_bytes} bytes; "
-            f"{limits.header_bytes} are allowed. Put many values into one tensor or list."
+        cls = LoadFailed if isinstance(message, Loaded) else OutputInvalid
+        raise cls(
+            f"The names of inputs and outputs, and all that is said about them, take "
+            f"{header_bytes} bytes; {limits.header_bytes} are allowed. "
+            "Put many values into one tensor or list."
         )
     return pieces
 

@@ -26,7 +26,7 @@ from norman_protocol.signature import (
     check_inputs,
     describe_parameter,
 )
-from norman_protocol.values import Value
+from norman_protocol.values import Value, describe_value
 from norman_worker.nesting import array_from_nested
 
 __all__ = [
@@ -198,7 +198,7 @@ def _read_scalar(parameter: Parameter, value: Value) -> Any:
         return _json_object(parameter, value)
     layout = _SCALAR_FORMATS.get(value.dtype or "")
     if layout is None:
-        refuse(parameter, f"{value.dtype}[]")
+        refuse(parameter, describe_value(value))
     return struct.unpack(layout, value.buffer)[0]
 
 

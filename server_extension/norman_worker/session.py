@@ -25,6 +25,7 @@ from norman_protocol.messages import (
     Prediction,
     failure_from_error,
 )
+from norman_protocol.signature import Signature
 from norman_worker.capture import Capture
 from norman_worker.channel import Channel, encode_answer
 from norman_worker.runtimes import create_runtime
@@ -32,6 +33,8 @@ from norman_worker.runtimes.base import Runtime, Source
 from norman_worker.tracebacks import Report, report_exception, shorten
 
 __all__ = ["Session"]
+
+_MAX_NAME_CHARACTERS = 200
 
 
 class Session:
@@ -68,11 +71,14 @@ class Session:
                 message.id, Conflict(f"This worker holds {held} and loads nothing else.", name=held)
             )
         self._load_message = message
-        self._capture.limit_bytes = message.log_limit_bytes
+        # Logs travel in a frame's header, where one byte may take six.
+        room_bytes = self._channel.limits.header_bytes // 8
+        self._capture.limit_bytes = min(message.log_limit_bytes, room_bytes)
         started = time.perf_counter()
         try:
             runtime = create_runtime(message.runtime, _source(message))
             signature = runtime.describe()
+            check_names(signature)
             runtime.load()
             answer = Loaded(
                 id=message.id,
@@ -114,6 +120,27 @@ def _source(message: Load) -> Source:
         device=message.device,
         threads=message.threads,
     )
+
+
+def check_names(signature: Signature) -> None:
+    """Refuse names that no frame may carry.
+
+    Raises
+    ------
+    LoadFailed
+        A name is too long, or stands for two things.
+    """
+    for parameters, what in ((signature.inputs, "input"), (signature.outputs, "output")):
+        seen = set()
+        for parameter in parameters:
+            if len(parameter.name) > _MAX_NAME_CHARACTERS:
+                raise LoadFailed(
+                    f"The name of {what} {parameter.name[:60]!r}… is longer than "
+                    f"{_MAX_NAME_CHARACTERS} characters."
+                )
+            if parameter.name in seen:
+                raise LoadFailed(f"There are two {what}s named {parameter.name!r}.")
+            seen.add(parameter.name)
 
 
 def load_error(error: BaseException, message: Load) -> NormanError:

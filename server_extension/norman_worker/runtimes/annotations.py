@@ -254,5 +254,6 @@ _PLAIN: dict[Any, Hint] = {
     pathlib.Path: _PATH,
     pathlib.PurePath: _PATH,
     os.PathLike: _PATH,
+    None: Hint(modality=Modality.JSON, nullable=True),
     type(None): Hint(modality=Modality.JSON, nullable=True),
 }

@@ -17,7 +17,6 @@ from norman_worker.runtimes.annotations import Adapter, HintUnknown, is_stream, 
 __all__ = ["Arguments", "read_predict"]
 
 _MAX_DEFAULT_BYTES = 1_000
-_MAX_NAME_CHARACTERS = 200
 
 _REFUSED_KINDS: dict[Any, str] = {
     inspect.Parameter.POSITIONAL_ONLY: "is positional-only; inputs have names, remove the '/'",
@@ -69,8 +68,6 @@ def _read_parameter(parameter: inspect.Parameter) -> tuple[Parameter, Adapter | 
     refused = _REFUSED_KINDS.get(parameter.kind)
     if refused is not None:
         raise LoadFailed(f"Parameter {str(parameter)!r:.100} of predict {refused}.")
-    if len(parameter.name) > _MAX_NAME_CHARACTERS:
-        raise LoadFailed(f"Parameter {parameter.name[:60]!r}… of predict has too long a name.")
     try:
         hint = read_hint(parameter.annotation)
     except HintUnknown as error:
