@@ -1,7 +1,8 @@
 """Python objects to values and back: the one module here that uses NumPy, where it is present.
 
 NumPy is imported only when an array is met, so that a model without tensors needs none. Element
-types that NumPy lacks (bfloat16, the 8-bit floats, the 4-bit and 2-bit types) come from ml_dtypes.
+types that NumPy lacks (bfloat16, the floats of 8 bits and less, the 4-bit and 2-bit integers) come
+from ml_dtypes.
 """
 
 from __future__ import annotations
@@ -115,9 +116,11 @@ def _json(value: Any, name: str) -> bytes:
     try:
         return dump_json(value)
     except RequestInvalid:
-        plain = _without_arrays(value)
+        pass
     try:
-        return dump_json(plain)
+        return dump_json(_without_arrays(value))
+    except RecursionError:
+        raise InputInvalid(f"{name!r} holds itself, or is nested too deep.", input=name) from None
     except RequestInvalid as error:
         raise InputInvalid(f"{name!r}: {error.message}", input=name) from None
 
@@ -204,24 +207,15 @@ def _text_tensor(array: Array, name: str) -> Value:
 def _pack(elements: NDArray[np.uint8], bits: int) -> bytes:
     import numpy as np
 
-    per_byte = 8 // bits
-    padded = np.zeros(-(-elements.size // per_byte) * per_byte, np.uint8)
-    padded[: elements.size] = elements & ((1 << bits) - 1)
-    lanes = padded.reshape(-1, per_byte)
-    packed = np.zeros(len(lanes), np.uint8)
-    for lane in range(per_byte):
-        packed |= lanes[:, lane] << (lane * bits)
-    return packed.tobytes()
+    stream = np.unpackbits(elements.reshape(-1, 1), axis=1, count=bits, bitorder="little")
+    return np.packbits(stream, bitorder="little").tobytes()
 
 
 def _unpack(data: NDArray[np.uint8], bits: int, count: int, signed: bool) -> NDArray[np.uint8]:
     import numpy as np
 
-    per_byte = 8 // bits
-    lanes = np.empty((data.size, per_byte), np.uint8)
-    for lane in range(per_byte):
-        lanes[:, lane] = (data >> (lane * bits)) & ((1 << bits) - 1)
-    elements = lanes.reshape(-1)[:count].copy()
+    stream = np.unpackbits(data, count=count * bits, bitorder="little").reshape(count, bits)
+    elements = np.packbits(stream, axis=1, bitorder="little").reshape(-1)
     if signed:  # ml_dtypes keeps the sign in the high bits of its byte
         elements[elements >> (bits - 1) == 1] |= (0xFF << bits) & 0xFF
     return elements

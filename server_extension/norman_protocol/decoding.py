@@ -83,7 +83,10 @@ def parse_json(data: bytes | bytearray | memoryview | str) -> JsonValue:
     try:
         text = data if isinstance(data, str) else str(data, "utf-8")
         value = _JSON_DECODER.decode(text)
-        if _SURROGATE_ESCAPE.search(text):  # a lone one could never be written as UTF-8 again
+        # A lone surrogate could never be written as UTF-8 again.
+        if text is data:
+            text.encode()
+        if _SURROGATE_ESCAPE.search(text):
             _JSON_ENCODER.encode(value).encode()
     except RecursionError:
         raise RequestInvalid("The JSON is nested too deep.") from None
@@ -339,7 +342,8 @@ def _dataclass_decoder(cls: type, tolerant: bool) -> Callable[[Any, str, dict[st
             arguments[key] = decoder(part, f"{prefix}{key}")
         for name in required:
             if name not in arguments:
-                raise RequestInvalid(f"{prefix}{name} is missing.", field=f"{prefix}{name}")
+                missing = _shorten_place(f"{prefix}{name}")
+                raise RequestInvalid(f"{missing} is missing.", field=missing)
         return cls(**arguments)
 
     return decode_dataclass

@@ -24,8 +24,8 @@ class DType:
     onnx
         Its number in ``onnx.TensorProto.DataType``.
     bits
-        Bits per element; 0 for text, whose size varies. Types below 8 bits are packed, the first
-        element in the low bits, as ONNX packs them.
+        Bits per element; 0 for text, whose size varies. Types below 8 bits are packed into one
+        stream of bits, the first element in the low bits of the first byte, as ONNX packs them.
     """
 
     name: str
@@ -62,6 +62,8 @@ DTYPES: dict[str, DType] = {
         ("float8_e8m0fnu", 24, 8),
         ("uint2", 25, 2),
         ("int2", 26, 2),
+        ("float6_e2m3fn", 27, 6),
+        ("float6_e3m2fn", 28, 6),
     )
 }
 """Every element type that ONNX knows, by name. Multi-byte elements are little-endian."""
