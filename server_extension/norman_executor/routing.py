@@ -19,6 +19,7 @@ class Routes:
 
     Examples
     --------
+    >>> from norman_protocol.messages import RouteTarget
     >>> routes = Routes()
     >>> routes.replace(Route(id="1", name="digits", aliases={"active": 1},
     ...                      versions={"1": RouteTarget(version_id="v", state="ready")}))
