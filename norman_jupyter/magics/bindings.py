@@ -276,7 +276,8 @@ def _forced_file(name: str, word: Word, namespace: Namespace) -> Path:
         kind = "is a folder; a file is needed" if path.is_dir() else "doesn't exist"
         hint = "" if path.is_dir() else _nearest_files(path)
     except (OSError, RuntimeError, ValueError) as error:
-        kind, hint = f"can't be read ({error})", ""
+        reason = getattr(error, "strerror", None) or str(error)
+        kind, hint = f"can't be read ({reason})", ""
     raise InputInvalid(
         f"Input {name!r}: the file {_shortened(str(path))} {kind}.{hint}", input=name
     )

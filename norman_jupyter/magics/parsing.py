@@ -163,7 +163,9 @@ def _unknown_command(name: str) -> RequestInvalid:
 
 
 def _nearest(name: str, known: Sequence[str]) -> list[str]:
-    return get_close_matches(name, known, n=3, cutoff=0.5)
+    # Without the dashes, which would make every option look like every other.
+    bare = {text.lstrip("-"): text for text in known}
+    return [bare[text] for text in get_close_matches(name.lstrip("-"), bare, n=3, cutoff=0.6)]
 
 
 def _hint(name: str, known: Sequence[str]) -> str:

@@ -22,11 +22,11 @@ from norman_protocol.errors import (
 )
 from norman_protocol.rest import ModelPage, ServerStatus, VersionDetail
 
-TRACEBACK = '''Traceback (most recent call last):
+TRACEBACK = """Traceback (most recent call last):
   File "model.py", line 7, in predict
     return 1 / number
 ZeroDivisionError: division by zero
-'''
+"""
 
 
 def test_upload_passes_what_the_line_says(notebook, client):
@@ -125,7 +125,9 @@ def test_upload_of_no_path_is_refused(notebook, client):
 
 
 def test_invoke_sends_the_object_itself(notebook, client):
-    result = notebook.run("import numpy as np\nimg = np.ones(3)\n%norman invoke digits image=img top=5")
+    result = notebook.run(
+        "import numpy as np\nimg = np.ones(3)\n%norman invoke digits image=img top=5"
+    )
     (_, (reference, inputs), options) = client.calls[0]
     assert reference == "digits"
     assert inputs["image"] is notebook.shell.user_ns["img"]
@@ -140,7 +142,11 @@ def test_result_of_invoke_can_be_assigned(notebook):
     assert notebook.printed() == ""
     assert notebook.run("result.value").tolist() == [7]
     assert notebook.run("result['label']").tolist() == [7]
-    assert notebook.run("(result.version, result.id, result.latency_ms)") == ("digits@1", "0123", 1.5)
+    assert notebook.run("(result.version, result.id, result.latency_ms)") == (
+        "digits@1",
+        "0123",
+        1.5,
+    )
     assert set(notebook.run("result.timings")) == {"queue", "model", "transfer"}
 
 
@@ -155,7 +161,9 @@ def test_invoke_takes_the_reference_and_values_of_expressions(notebook, client):
 
 
 def test_invoke_within_a_function_sees_its_variables(notebook, client):
-    notebook.run("def call(value):\n    r = %norman invoke digits x=value y={value + 1}\n    return r")
+    notebook.run(
+        "def call(value):\n    r = %norman invoke digits x=value y={value + 1}\n    return r"
+    )
     notebook.run("r = call(4)")
     assert client.calls[0][1] == ("digits", {"x": 4, "y": 5})
 
@@ -181,7 +189,9 @@ def test_semicolon_silences_but_keeps_the_value(notebook):
 
 
 def test_refused_input_says_how_its_value_was_read(notebook, client):
-    client.failure = InputInvalid("Input 'image' takes float32[n,64], not text (6 B).", input="image")
+    client.failure = InputInvalid(
+        "Input 'image' takes float32[n,64], not text (6 B).", input="image"
+    )
     error, shown = notebook.fail("X_test = [1]\n%norman invoke digits image=X_test[0]")
     assert error is client.failure
     assert shown.strip() == (
@@ -210,7 +220,10 @@ def test_show_of_a_model_tells_its_versions_and_its_active_one(notebook, client)
     assert "digits@2" in printed
     assert "float32[n,64]" in printed
     assert "model.onnx (10 B)" in printed
-    assert [call[:2] for call in client.calls] == [("model", ("digits",)), ("version", ("digits@1",))]
+    assert [call[:2] for call in client.calls] == [
+        ("model", ("digits",)),
+        ("version", ("digits@1",)),
+    ]
 
 
 def test_show_of_a_version_returns_it(notebook, client):
@@ -285,7 +298,9 @@ def test_error_of_the_model_shows_the_model_s_own_traceback(notebook, client):
         logs="step 1\n\x1b[31mstep 2\x1b[0m\n",
     )
     _, shown = notebook.fail("%norman invoke digits x=0")
-    assert shown.splitlines()[0] == "ModelFailed: digits@1 raised ZeroDivisionError: division by zero"
+    assert (
+        shown.splitlines()[0] == "ModelFailed: digits@1 raised ZeroDivisionError: division by zero"
+    )
     assert 'File "model.py", line 7, in predict' in shown
     assert "step 2" in shown
     assert "\x1b" not in shown

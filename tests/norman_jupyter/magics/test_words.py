@@ -49,7 +49,7 @@ def test_words_hold_together(line, expected):
     ("line", "column", "what"),
     [
         ("invoke digits x=[1, 2", 17, "'[' is never closed"),
-        ("invoke digits x='abc", 17, "\"'\" is never closed"),
+        ("invoke digits x='abc", 17, '"\'" is never closed'),
         ('say "abc\\"', 5, "is never closed"),
         ("x={a(1}", 5, "'(' is closed by '}'"),
         ("x=1]", 4, "']' was never opened"),

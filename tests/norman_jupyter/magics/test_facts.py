@@ -1,0 +1,96 @@
+"""What completion asks the server: bounded in time, remembered, never raising."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from norman_jupyter.magics.connection import Connection
+from norman_jupyter.magics.facts import ServerFacts
+from norman_protocol.errors import ModelNotFound, ServerNotFound
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def facts(client, clock):
+    # The wait ends with the answer; its bound is a guard for the tests alone.
+    return ServerFacts(Connection(lambda: client), wait_s=60, fresh_s=5, clock=clock)
+
+
+def test_names_come_from_the_server(facts):
+    assert facts.model_names("dig") == ("digits",)
+    assert facts.selectors("digits") == ("2", "1", "active", "latest")
+    assert facts.input_names("digits@1") == ("image", "top")
+
+
+def test_version_without_signature_has_no_inputs(facts, client):
+    client.version_facts = {"signature": None, "state": "loading"}
+    assert facts.input_names("digits") == ()
+
+
+def test_answer_is_remembered_for_a_moment(facts, client, clock):
+    facts.model_names("")
+    clock.now += 4.9
+    facts.model_names("")
+    assert len(client.calls) == 1
+    clock.now += 0.2
+    facts.model_names("")
+    assert len(client.calls) == 2
+
+
+def test_forgotten_answers_are_asked_again(facts, client):
+    facts.model_names("")
+    facts.forget()
+    facts.model_names("")
+    assert len(client.calls) == 2
+
+
+@pytest.mark.parametrize(
+    "failure", [ServerNotFound("none"), ModelNotFound("none"), OSError("broken")]
+)
+def test_failure_offers_nothing(failure, facts, client):
+    client.failure = failure
+    assert facts.model_names("") == ()
+    assert facts.input_names("digits") == ()
+
+
+def test_unreachable_server_offers_nothing():
+    def connect():
+        raise ServerNotFound("none")
+
+    assert ServerFacts(Connection(connect), wait_s=60).model_names("") == ()
+
+
+def test_slow_server_does_not_hold_up_and_answers_the_next_time(client, clock):
+    may_answer, answered = threading.Event(), threading.Event()
+    answer_at_once = client.models
+
+    def models(**options):
+        assert may_answer.wait(60)
+        page = answer_at_once(**options)
+        answered.set()
+        return page
+
+    client.models = models
+    facts = ServerFacts(Connection(lambda: client), wait_s=0, clock=clock)
+    assert facts.model_names("") == ()
+    assert facts.model_names("") == ()
+    (asking,) = [one for one in threading.enumerate() if one.name == "norman-completion"]
+    may_answer.set()
+    asking.join(60)
+    assert answered.is_set()
+    assert facts.model_names("") == ("digits", "answers")
+    assert len(client.calls) == 1
