@@ -135,8 +135,8 @@ def test_json_that_is_no_such_array_is_refused(dtype, nested, said):
 
 
 def test_number_beyond_a_float_is_refused():
-    assert "out of range" in refusal(parameter(dtype="float64"), json_text("[1e999]")).message
-    assert "out of range" in refusal(parameter(Modality.FLOAT), json_text("1e999")).message
+    assert "1e999" in refusal(parameter(dtype="float64"), json_text("[1e999]")).message
+    assert "1e999" in refusal(parameter(Modality.FLOAT), json_text("1e999")).message
 
 
 def test_lists_nested_deeper_than_any_array_are_refused():

@@ -1,9 +1,9 @@
 from __future__ import annotations
 
 import importlib.util
-import os
 import sys
 import textwrap
+from pathlib import Path
 
 import pytest
 
@@ -153,7 +153,7 @@ def test_paths_are_hidden_as_whole_words_only(tmp_path):
     assert hidden.startswith("a.py and . and ")
     assert "else/b.py" in hidden
     assert hidden.endswith(f"x{folder}/c.py")
-    assert hide_paths(f"{os.getcwd()}/x", folder) == "x"
+    assert hide_paths(f"{Path.cwd()}/x", folder) == "x"
 
 
 def test_long_text_loses_its_middle():
