@@ -18,7 +18,14 @@ from norman_jupyter.packaging.external_data import find_external_files
 from norman_protocol.errors import BundleInvalid, NameInvalid
 from norman_protocol.references import parse_name
 
-__all__ = ["LocalBundle", "LocalFile", "default_name", "open_bundle"]
+__all__ = [
+    "SKIPPED_NAMES",
+    "SKIPPED_SUFFIXES",
+    "LocalBundle",
+    "LocalFile",
+    "default_name",
+    "open_bundle",
+]
 
 SKIPPED_NAMES = frozenset({"__pycache__", ".git", ".ipynb_checkpoints", ".DS_Store"})
 SKIPPED_SUFFIXES = (".pyc",)

@@ -26,7 +26,7 @@ from norman_protocol.errors import (
 from norman_protocol.messages import Deploy, DeploymentStatus, Loaded, Prediction, ReplicaChanged
 from norman_protocol.signature import Signature, check_inputs
 
-__all__ = ["Deployment", "DeploymentEvents"]
+__all__ = ["Deployment", "DeploymentEvents", "State"]
 
 _log = logging.getLogger(__name__)
 

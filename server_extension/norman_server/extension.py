@@ -20,7 +20,7 @@ from norman_server.api.services import ApiLimits
 from norman_server.deployments.service import Change
 from norman_server.server import NormanServer, ServerSettings
 
-__all__ = ["CHANGES_SCHEMA", "NormanExtension"]
+__all__ = ["CHANGES_SCHEMA", "NormanExtension", "local_url"]
 
 CHANGES_SCHEMA = "https://schema.norman-jupyter.org/changes/v1"
 """Id of the events that say that something changed, and nothing private."""

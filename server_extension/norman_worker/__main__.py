@@ -14,7 +14,7 @@ from norman_worker.capture import Capture
 from norman_worker.channel import Channel
 from norman_worker.session import Session
 
-__all__ = ["main"]
+__all__ = ["end_with_parent", "main"]
 
 _PR_SET_PDEATHSIG = 1
 

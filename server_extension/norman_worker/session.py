@@ -32,7 +32,13 @@ from norman_worker.runtimes import create_runtime
 from norman_worker.runtimes.base import Runtime, Source
 from norman_worker.tracebacks import Report, report_exception, shorten
 
-__all__ = ["Session"]
+__all__ = [
+    "Session",
+    "check_names",
+    "load_error",
+    "predict_error",
+    "resident_bytes",
+]
 
 _MAX_NAME_CHARACTERS = 200
 

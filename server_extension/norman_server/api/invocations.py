@@ -24,7 +24,7 @@ from norman_server.api.base import Handler
 from norman_server.api.models import page_limit
 from norman_server.invocations.rendering import render_values
 
-__all__ = ["InvocationHandler", "InvocationsHandler"]
+__all__ = ["InvocationHandler", "InvocationsHandler", "json_values"]
 
 _RENDERED_INLINE_BYTES = 64 * 1024
 """Outputs larger than this are turned into JSON in a thread."""

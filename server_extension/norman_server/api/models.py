@@ -9,12 +9,16 @@ from norman_server.api.base import Handler
 from norman_server.domain.records import VersionRecord, format_time
 
 __all__ = [
+    "DEFAULT_PAGE",
+    "MAX_PAGE",
+    "MAX_WAIT_S",
     "ModelHandler",
     "ModelsHandler",
     "VersionHandler",
     "VersionLogsHandler",
     "VersionsHandler",
     "describe_version",
+    "page_limit",
 ]
 
 MAX_WAIT_S = 30.0

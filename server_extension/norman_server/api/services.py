@@ -15,7 +15,13 @@ from norman_server.executor.supervisor import Supervisor
 from norman_server.invocations.service import InvocationLog
 from norman_server.registry.service import Registry
 
-__all__ = ["ApiLimits", "BodyBudget", "ServiceSlot", "Services"]
+__all__ = [
+    "ApiLimits",
+    "BodyBudget",
+    "ServiceSlot",
+    "Services",
+    "retry_after",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -25,6 +25,7 @@ __all__ = [
     "SegmentPosition",
     "VersionOutline",
     "VersionRecord",
+    "VersionTarget",
     "format_time",
 ]
 

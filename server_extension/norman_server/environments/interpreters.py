@@ -15,7 +15,13 @@ from typing import Literal, TypeAlias
 
 from norman_protocol.errors import InterpreterRefused, RuntimeMissing
 
-__all__ = ["Interpreters", "KernelPrograms", "choose_interpreter", "kernel_interpreters"]
+__all__ = [
+    "Interpreters",
+    "KernelPrograms",
+    "choose_interpreter",
+    "kernel_interpreters",
+    "normal_path",
+]
 
 Runtime: TypeAlias = Literal["onnx", "python"]
 
