@@ -147,9 +147,12 @@ class UploadDisplay:
     def _end_stage(self, now: float) -> None:
         if self._stage is None or self._stage not in _DONE:
             return
-        amount = f" {format_bytes(self._stage_bytes)}" if self._stage_bytes else ""
         duration = format_milliseconds((now - self._stage_began) * 1000)
-        self._done.append(f"{_DONE[self._stage]}{amount} in {duration}")
+        if self._stage == "sending" and not self._stage_bytes:
+            self._done.append("nothing to send")
+        else:
+            amount = f" {format_bytes(self._stage_bytes)}" if self._stage_bytes else ""
+            self._done.append(f"{_DONE[self._stage]}{amount} in {duration}")
         self._stage = None
 
 

@@ -236,6 +236,11 @@ def client() -> FakeClient:
 
 
 @pytest.fixture
+def make_notebook(capsys) -> Callable[[InteractiveShell], Notebook]:
+    return lambda shell: Notebook(shell, capsys)
+
+
+@pytest.fixture
 def notebook(shell, client, capsys) -> Notebook:
     NormanMagics(shell, connect=lambda: client).install()
     return Notebook(shell, capsys)

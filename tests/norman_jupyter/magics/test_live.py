@@ -91,3 +91,11 @@ def test_file_gets_lines_and_a_terminal_one_line_that_changes():
         surface.close()
         surface.close()
         assert stream.getvalue() == expected
+
+
+def test_what_the_server_has_already_is_not_sent():
+    surface, clock = Surface(), Clock()
+    display = UploadDisplay(surface, "m", clock)
+    display.report(Progress(stage="sending"))
+    display.report(Progress(stage="loading"))
+    assert surface.texts[-1] == "nothing to send · m: loading …"
