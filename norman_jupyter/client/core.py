@@ -136,14 +136,10 @@ class Core:
 
     def _deliver(self, message: Invoke) -> Steps[tuple[Result, float]]:
         """Bring a call to the model, waiting out a restart of the executor."""
-        begun = self._clock()
-        patience_s = min(message.timeout_s or math.inf, _RESTART_PATIENCE_S)
+        begun = started = self._clock()
         timeout_s = message.timeout_s
+        patience_s = min(timeout_s or math.inf, _RESTART_PATIENCE_S)
         while True:
-            started = self._clock()
-            if timeout_s is not None and started > begun:
-                left_s = max(timeout_s - (started - begun), _SHORTEST_PAUSE_S)
-                message = dataclasses.replace(message, timeout_s=left_s)
             try:
                 answer = yield from self._try_delivery(message)
                 if isinstance(answer, Failure):
@@ -153,6 +149,10 @@ class Core:
                 if self._clock() + pause_s - begun > patience_s:
                     raise
                 yield from pause(pause_s)
+                started = self._clock()
+                if timeout_s is not None:  # one deadline for all attempts together
+                    left_s = max(timeout_s - (started - begun), _SHORTEST_PAUSE_S)
+                    message = dataclasses.replace(message, timeout_s=left_s)
                 continue
             latency_s = self._clock() - started
             if not isinstance(answer, Result):

@@ -65,15 +65,22 @@ class _LoopLinks:
         pieces = encode_message(call.message)
         size_bytes = sum(memoryview(piece).nbytes for piece in pieces)
         if size_bytes <= _SHARED_LIMIT_BYTES:
-            link = self._shared.get(call.target)
-            if link is None or not link.usable:
-                link = await self._share(call.target)
-            return await link.exchange(call.message.id, [b"".join(pieces)], call.wait_s)
+            return await self._exchange_shared(call, b"".join(pieces))
         link = await self._connect(call.target)
         try:
             return await link.exchange(call.message.id, pieces, call.wait_s)
         finally:
             link.abort()
+
+    async def _exchange_shared(self, call: Exchange, frame: bytes) -> Message:
+        link = self._shared.get(call.target)
+        if link is not None and link.usable:
+            try:
+                return await link.exchange(call.message.id, [frame], call.wait_s)
+            except LinkUnavailable:
+                link.abort()  # it ended while it lay idle; nothing was taken
+        link = await self._share(call.target)
+        return await link.exchange(call.message.id, [frame], call.wait_s)
 
     async def close(self) -> None:
         links, self._open, self._shared = self._open, set(), {}
@@ -86,7 +93,8 @@ class _LoopLinks:
         async with self._connecting:  # many first calls at once make one connection
             link = self._shared.get(target)
             if link is None or not link.usable:
-                link = self._shared[target] = await self._connect(target)
+                link = await self._connect(target)
+                self._shared = {target: link}
             return link
 
     async def _connect(self, target: Target) -> _Link:

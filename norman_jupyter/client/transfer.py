@@ -118,7 +118,9 @@ def _hash(bundle: LocalBundle, tell: OnProgress) -> Steps[Manifest]:
     meter = _Meter(tell, "hashing", bundle.size_bytes, text)
     meter.begin()
     hasher = BundleHasher(bundle.files)
-    while (yield from work(partial(hasher.advance, _HASH_STEP_BYTES))):
+    unfinished = True
+    while unfinished:
+        unfinished = yield from work(partial(hasher.advance, _HASH_STEP_BYTES))
         meter.add(hasher.done_bytes - meter.done_bytes)
     return (yield from work(hasher.manifest))
 
