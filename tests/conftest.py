@@ -11,7 +11,7 @@ import pytest
 # Test modules are imported by path and have no package; what they share is found here.
 sys.path.insert(0, str(Path(__file__).parent))
 
-from serving import RunningServer, serve  # noqa: E402
+from serving import RunningServer, serve
 
 
 @pytest.fixture(scope="session")

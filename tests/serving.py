@@ -12,7 +12,9 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import httpx
 
@@ -20,7 +22,7 @@ from norman_protocol.decoding import decode
 from norman_protocol.discovery import DiscoveryRecord, discovery_file_name
 from norman_protocol.rest import API_PATH
 
-__all__ = ["RunningServer", "serve"]
+__all__ = ["RunningServer", "serve", "upload"]
 
 _START_TIMEOUT_S = 60.0
 _STOP_TIMEOUT_S = 30.0
@@ -146,3 +148,25 @@ def _wait_record(root: Path, process: subprocess.Popen[bytes]) -> DiscoveryRecor
             return decode(DiscoveryRecord, json.loads(path.read_text()))
         time.sleep(_POLL_S)
     raise TimeoutError(f"the server didn't start:\n{(root / 'server.log').read_text()}")
+
+
+def upload(
+    client: httpx.Client, name: str, files: dict[str, bytes], **settings: Any
+) -> dict[str, Any]:
+    """Upload files over plain REST, wait until the version isn't loading, and return it."""
+    manifest = [
+        {"path": path, "digest": sha256(data).hexdigest(), "size_bytes": len(data)}
+        for path, data in sorted(files.items())
+    ]
+    for data in files.values():
+        client.put(f"blobs/{sha256(data).hexdigest()}", content=data).raise_for_status()
+    answer = client.post(
+        f"models/{name}/versions", json={"manifest": {"files": manifest}, **settings}
+    )
+    assert answer.status_code in {200, 202}, answer.text
+    number = answer.json()["number"]
+    while True:
+        answer = client.get(f"models/{name}/versions/{number}", params={"wait_s": 30})
+        version: dict[str, Any] = answer.json()
+        if version["state"] != "loading":
+            return version

@@ -250,7 +250,7 @@ class Supervisor:
         try:
             session = await self._configure(process, connection)
             await self._on_started(session)
-            await asyncio.to_thread(self._listening_path.replace, self._settings.socket_path)
+            await asyncio.to_thread(self._open_to_callers)
             _log.info("The executor %s runs as process %d.", session.executor_id, process.pid)
             await self._set("ready", session)
             await self._wait_ended(process, connection)
@@ -274,9 +274,20 @@ class Supervisor:
 
     @property
     def _listening_path(self) -> Path:
-        # The executor listens here; the socket gets its real name when all versions are known, so
-        # that no caller is told "no such model" by an executor that was just restarted.
-        return self._settings.socket_path.with_suffix(".new")
+        return self._settings.socket_path.with_name("live.sock")
+
+    def _open_to_callers(self) -> None:
+        """Let callers find the executor's socket.
+
+        Their path is a link that is made when every version is known, so that nobody is told "no
+        such model" by an executor that was just restarted. It leads nowhere once the executor,
+        which removes its own socket, has ended, also where this server was killed.
+        """
+        path = self._settings.socket_path
+        unfinished = path.with_suffix(".new")
+        unfinished.unlink(missing_ok=True)
+        unfinished.symlink_to(self._listening_path.name)
+        unfinished.replace(path)
 
     async def _spawn(self) -> tuple[asyncio.subprocess.Process, Connection]:
         ours, theirs = socket.socketpair()

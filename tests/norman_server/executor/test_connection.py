@@ -202,5 +202,3 @@ async def test_unexpected_event_is_a_violation_where_nobody_takes_events():
         await peer.send(ReplicaChanged(version_id="v", pid=1, started_at=2.0, alive=True))
         await connection.wait_closed()
         assert not connection.is_open
-
-

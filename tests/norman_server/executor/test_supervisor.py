@@ -142,7 +142,7 @@ async def test_executor_that_lingers_is_killed(supervise):
 async def test_executor_that_never_starts_is_a_clear_error(supervise, command):
     supervisor, observer, _ = supervise(command)
     supervisor.start()
-    with pytest.raises(ExecutorUnavailable, match="executor is (re)?starting"):
+    with pytest.raises(ExecutorUnavailable, match=r"executor is (re)?starting"):
         await supervisor.session(1.0)
     await supervisor.stop()
     assert observer.started == []

@@ -1,0 +1,227 @@
+"""Whatever is killed: one clear failure, recorded, the service back by itself, nothing left."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import stat
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+from serving import serve, upload
+
+# Calls tell that they run by making the file, and go on once it is gone: no test has to sleep.
+MODEL = b"""
+import os, time
+
+def predict(gate: str = "") -> int:
+    if gate:
+        with open(gate, "w"):
+            pass
+        while os.path.exists(gate):
+            time.sleep(0.01)
+    return os.getpid()
+"""
+_HANG_GUARD_S = 30.0
+
+
+def until(condition, *arguments):
+    """Wait until something holds, with a guard against hanging."""
+    deadline = time.monotonic() + _HANG_GUARD_S
+    while not (value := condition(*arguments)):
+        assert time.monotonic() < deadline, f"{condition} {arguments} never held"
+        time.sleep(0.01)
+    return value
+
+
+def call(client, reference, **inputs):
+    return client.post("invocations", json={"model": reference, "inputs": inputs})
+
+
+def worker_pid(client, reference):
+    (pid,) = call(client, reference).json()["outputs"].values()
+    return pid
+
+
+@contextmanager
+def running_call(client, reference, gate: Path):
+    """A call in the middle of its model; gives the future of its answer."""
+    with ThreadPoolExecutor(1) as threads:
+        future = threads.submit(call, client, reference, gate=str(gate))
+        until(gate.exists)
+        try:
+            yield future
+        finally:
+            gate.unlink(missing_ok=True)
+
+
+def gone(*pids):
+    return all(
+        not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+        for pid in pids
+    )
+
+
+def sockets(folder: Path):
+    return [path for path in folder.rglob("*") if stat.S_ISSOCK(path.lstat().st_mode)]
+
+
+@pytest.fixture
+def client(fresh_server):
+    with fresh_server.client() as client:
+        version = upload(client, "gate", {"model.py": MODEL}, trust=True)
+        assert version["state"] == "ready", version["error"]
+        yield client
+
+
+def test_killed_executor_interrupts_one_call_and_comes_back(fresh_server, client, tmp_path):
+    executor = fresh_server.wait_executor()
+    worker = worker_pid(client, "gate")
+    with running_call(client, "gate", tmp_path / "gate") as future:
+        os.kill(executor, signal.SIGKILL)
+        answer = future.result(_HANG_GUARD_S)
+    assert answer.status_code == 502
+    assert answer.json()["code"] == "interrupted"
+    # At once: the relay waits for the new executor, and that one knows the versions already.
+    answer = call(client, "gate")
+    assert answer.status_code == 200, answer.text
+    assert fresh_server.wait_executor(other_than=executor) != executor
+    until(gone, worker, executor)
+    states = [item["state"] for item in client.get("invocations").json()["items"]]
+    assert states == ["succeeded", "interrupted", "succeeded"]
+    assert client.get("status").json()["executor"]["restarts"] == 1
+
+
+def test_killed_worker_fails_one_call_and_is_replaced(client, tmp_path):
+    worker = worker_pid(client, "gate")
+    with running_call(client, "gate", tmp_path / "gate") as future:
+        os.kill(worker, signal.SIGKILL)
+        answer = future.result(_HANG_GUARD_S)
+    assert answer.status_code == 502
+    error = answer.json()
+    assert error["code"] == "replica_died"
+    assert "SIGKILL" in error["message"] + error["details"]["exit_status"]
+    assert worker_pid(client, "gate") != worker
+    record = client.get(f"invocations/{error['details']['invocation_id']}").json()
+    assert record["invocation"]["state"] == "failed"
+
+
+def test_caller_who_leaves_takes_the_call_back(fresh_server, client, tmp_path):
+    gate = tmp_path / "gate"
+    host, port = fresh_server.url.removeprefix("http://").rstrip("/").split(":")
+    body = b'{"model": "gate", "inputs": {"gate": "%s"}}' % os.fsencode(gate)
+    head = (
+        f"POST /norman/api/v1/invocations HTTP/1.1\r\nHost: {host}:{port}\r\n"
+        f"Authorization: Bearer {fresh_server.token}\r\nContent-Type: application/json\r\n"
+        f"Content-Length: {len(body)}\r\n\r\n"
+    )
+    with socket.create_connection((host, int(port))) as stream:
+        stream.sendall(head.encode() + body)
+        until(gate.exists)
+
+    def newest():
+        item = client.get("invocations", params={"limit": 1}).json()["items"][0]
+        return item if item["ended_at"] else None
+
+    assert until(newest)["state"] == "cancelled"
+    gate.unlink()
+    assert call(client, "gate").status_code == 200
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_server_that_ends_leaves_nothing_and_serves_the_same_when_it_is_back(tmp_path, number):
+    gate = tmp_path / "gate"
+    with serve(tmp_path) as server, server.client() as client:
+        assert upload(client, "gate", {"model.py": MODEL}, trust=True)["state"] == "ready"
+        executor, worker = server.wait_executor(), worker_pid(client, "gate")
+        with ThreadPoolExecutor(1) as threads:
+            future = threads.submit(call, client, "gate", gate=str(gate))
+            until(gate.exists)
+            server.stop(number)
+            until(gone, executor, worker)
+            outcome = future.exception(_HANG_GUARD_S) or future.result()
+        assert not sockets(server.home)
+        if number == signal.SIGTERM:
+            record = server.root / "runtime" / f"norman-{server.record.server_pid}.json"
+            assert not record.exists()
+        assert getattr(outcome, "status_code", 502) == 502
+    with serve(tmp_path) as server, server.client() as client:
+        # The file of a server that was killed is cleaned up by the next.
+        assert len(list((server.root / "runtime").glob("norman-*.json"))) == 1
+        assert client.get("models/gate").json()["model"]["active"] == 1
+        items = client.get("invocations").json()["items"]
+        # To the executor, a relay that was killed looks like a caller who left.
+        ends = {"interrupted", "cancelled"} if number == signal.SIGKILL else {"interrupted"}
+        assert items[0]["state"] in ends
+        assert [item["state"] for item in items[1:]] == ["succeeded"]
+        gate.unlink(missing_ok=True)
+        assert call(client, "gate@1").status_code == 200
+
+
+def test_loading_that_a_kill_cut_short_is_resumed(tmp_path):
+    source = b"""
+import os, time
+gate = %r
+if not os.path.exists(gate + ".open"):
+    open(gate, "w").close()
+    while not os.path.exists(gate + ".open"):
+        time.sleep(0.01)
+def predict() -> int:
+    return 1
+""" % str(tmp_path / "gate")
+    with serve(tmp_path) as server, server.client() as client:
+        loading = threading.Thread(target=_upload_and_be_cut, args=(client, source))
+        loading.start()
+        until((tmp_path / "gate").exists)
+        server.stop(signal.SIGKILL)
+        loading.join(_HANG_GUARD_S)
+    (tmp_path / "gate.open").touch()
+    with serve(tmp_path) as server, server.client() as client:
+        version = client.get("models/slow/versions/1", params={"wait_s": 30}).json()
+        assert version["state"] == "ready"
+        assert version["active"]
+        assert call(client, "slow").status_code == 200
+
+
+def _upload_and_be_cut(client, source):
+    with pytest.raises(Exception, match=r"disconnect|refused|reset|closed"):
+        upload(client, "slow", {"model.py": source}, trust=True)
+
+
+def test_second_server_on_one_home_waits_and_takes_over(fresh_server, client, tmp_path):
+    home = f"--NormanExtension.home={fresh_server.home}"
+    other = tmp_path / "other"
+    runtime = other / "runtime"
+
+    def use_second():
+        with serve(other, [home]) as server, server.client() as second:
+            return call(second, "gate").status_code
+
+    with ThreadPoolExecutor(1) as threads:
+        future = threads.submit(use_second)
+        files = until(lambda: list(runtime.glob("jpserver-*.json")))
+        jupyter = json.loads(files[0].read_text())
+
+        def told():
+            answer = httpx.get(
+                f"http://127.0.0.1:{jupyter['port']}/norman/api/v1/status",
+                headers={"Authorization": f"token {jupyter['token']}"},
+                trust_env=False,
+            )
+            assert answer.status_code == 503
+            assert int(answer.headers["retry-after"]) >= 1
+            return f"process {fresh_server.process.pid}" in answer.json()["message"]
+
+        until(told)
+        assert not list(runtime.glob("norman-*.json"))
+        assert call(client, "gate").status_code == 200
+        fresh_server.stop()
+        assert future.result(60) == 200
