@@ -114,7 +114,7 @@ def _signature_rows(signature: Signature | None) -> list[tuple[str, str, str, st
         (
             place,
             one_line(parameter.name, 60),
-            describe_parameter(parameter),
+            one_line(describe_parameter(parameter), 100),
             _more(parameter, place),
         )
         for place, parameter in rows[:_SHOWN_PARAMETERS]

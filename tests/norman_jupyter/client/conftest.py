@@ -11,6 +11,7 @@ import struct
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -92,6 +93,7 @@ class FakeExecutor:
         self.token = TOKEN
         self.on_call: Callable[[Peer, Invoke], None] = lambda peer, call: peer.echo(call)
         self.hellos: list[Hello] = []
+        self._greeted = threading.Condition()
         self.received: queue.Queue[Message] = queue.Queue()
         self._streams: list[socket.socket] = []
         self._threads: list[threading.Thread] = []
@@ -104,10 +106,8 @@ class FakeExecutor:
     def end_connections(self) -> None:
         """End every connection, as an executor that is killed does; the next ones are taken."""
         for stream in self._streams:
-            try:
+            with suppress(OSError):  # the client was first
                 stream.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass  # the client was first
         for thread in self._threads:
             thread.join(HANG_GUARD_S)
         self._streams, self._threads = [], []
@@ -141,7 +141,9 @@ class FakeExecutor:
 
     def _take(self, peer: Peer, message: Message) -> None:
         if isinstance(message, Hello):
-            self.hellos.append(message)
+            with self._greeted:
+                self.hellos.append(message)
+                self._greeted.notify_all()
             if message.token != self.token:
                 peer.fail("", "unauthenticated", "The token is wrong.")
                 peer.end()
@@ -153,6 +155,10 @@ class FakeExecutor:
         self.received.put(message)
         if isinstance(message, Invoke):
             self.on_call(peer, message)
+
+    def wait_hellos(self, count: int) -> None:
+        with self._greeted:
+            assert self._greeted.wait_for(lambda: len(self.hellos) >= count, HANG_GUARD_S)
 
     def next_message(self) -> Message:
         return self.received.get(timeout=HANG_GUARD_S)
@@ -204,12 +210,13 @@ class FakeApi:
                 for name, value in headers.items():
                     self.send_header(name, value)
                 self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
+                with suppress(BrokenPipeError):  # the client has left
+                    self.end_headers()
+                    self.wfile.write(body)
 
             do_GET = do_POST = do_PUT = _answer
 
-            def log_message(self, format: str, *args: Any) -> None:
+            def log_message(self, *args: Any) -> None:
                 return
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)

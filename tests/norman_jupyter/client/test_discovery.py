@@ -142,7 +142,9 @@ def test_process_id_that_was_used_again_is_no_server(tmp_path) -> None:
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o666])
 def test_record_that_others_may_open_is_passed_over_aloud(tmp_path, mode: int) -> None:
     leave(tmp_path, record(10), mode)
-    with pytest.raises(ServerNotFound, match="norman-10.json was passed over: others may open it"):
+    with pytest.raises(
+        ServerNotFound, match=r"norman-10\.json was passed over: others may open it"
+    ):
         find(tmp_path, FakeProcesses({10: 1000.0}))
 
 
@@ -170,7 +172,7 @@ def test_record_of_another_user_is_passed_over(tmp_path) -> None:
 )
 def test_malformed_record_is_passed_over(tmp_path, content: bytes) -> None:
     leave(tmp_path, record(10)).write_bytes(content)
-    with pytest.raises(ServerNotFound, match="norman-10.json was passed over"):
+    with pytest.raises(ServerNotFound, match=r"norman-10\.json was passed over"):
         find(tmp_path, FakeProcesses({10: 1000.0, 11: 1000.0}))
 
 

@@ -267,8 +267,7 @@ async def test_large_call_cancelled_inside_its_frame_harms_no_other(executor) ->
     large = asyncio.create_task(
         links.exchange(make_call(executor, "large", {"x": array_to_value(array)}))
     )
-    while len(executor.hellos) < 2:
-        await asyncio.sleep(0)
+    await asyncio.to_thread(executor.wait_hellos, 2)
     large.cancel()
     with pytest.raises(asyncio.CancelledError):
         await large

@@ -1,0 +1,413 @@
+"""Versions, models, logs, invocations and the server's state as tables."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from norman_jupyter.previews.listings import (
+    ModelOverview,
+    render_invocations,
+    render_log,
+    render_model,
+    render_models,
+    render_status,
+)
+from norman_jupyter.previews.versions import render_version, short_time
+from norman_protocol.messages import Caller, DeploymentStatus, DeviceStatus, Timings
+from norman_protocol.rest import (
+    ErrorBody,
+    ExecutorStatus,
+    FileEntry,
+    InvocationPage,
+    InvocationSummary,
+    LogText,
+    Manifest,
+    ModelDetail,
+    ModelPage,
+    ModelSummary,
+    Origin,
+    ServerStatus,
+    TrustRecord,
+    VersionDetail,
+    VersionSummary,
+)
+from norman_protocol.signature import Modality, Parameter, Signature
+
+TIME = "2031-05-06T07:08:09.123456+00:00"
+HOSTILE = "<script>alert(1)</script>\x1b[31m" + "x" * 5000 + "\n" * 50
+
+
+def make_version(**changes) -> VersionDetail:
+    facts = {
+        "id": "01" * 16,
+        "reference": "digits@3",
+        "name": "digits",
+        "number": 3,
+        "state": "ready",
+        "active": True,
+        "label": "best",
+        "description": "reads digits",
+        "tags": ("a", "b"),
+        "runtime": "python",
+        "entry": "model.py",
+        "interpreter": "/opt/python",
+        "signature": Signature(
+            inputs=(
+                Parameter(
+                    name="image",
+                    modality=Modality.TENSOR,
+                    dtype="float32",
+                    shape=("n", 8, None),
+                    description="grey values",
+                ),
+                Parameter(
+                    name="top", modality=Modality.INTEGER, required=False, default=3, nullable=True
+                ),
+            ),
+            outputs=(Parameter(name="label", modality=Modality.TEXT),),
+        ),
+        "manifest": Manifest(
+            files=tuple(
+                FileEntry(path=f"f{i:02}.bin", digest="0" * 64, size_bytes=1500) for i in range(20)
+            )
+        ),
+        "bundle_digest": "ab" * 32,
+        "size_bytes": 30_000,
+        "load_s": 1.5,
+        "created_at": TIME,
+        "created_by": "ada",
+        "origin": Origin(
+            notebook="work/train.ipynb",
+            cell_id="c1",
+            kernel_id="k1",
+            kernel_name="python3",
+            python_version="3.12.1",
+            interpreter="/opt/python",
+            hostname="host",
+            user="ada",
+            source_path="/home/ada/model",
+            git_commit="0123456789abcdef",
+            git_branch="main",
+            git_remote="https://example.org/r.git",
+            git_dirty=True,
+        ),
+        "trust": TrustRecord(user="ada", trusted_at=TIME, bundle_digest="ab" * 32),
+        "error": None,
+    }
+    return VersionDetail(**{**facts, **changes})
+
+
+def make_summary(**changes) -> ModelSummary:
+    facts = {
+        "name": "digits",
+        "active": 3,
+        "latest": 4,
+        "version_count": 4,
+        "state": "ready",
+        "description": "reads digits",
+        "tags": (),
+        "runtime": "onnx",
+        "updated_at": TIME,
+    }
+    return ModelSummary(**{**facts, **changes})
+
+
+def make_detail(count: int = 2, **changes) -> ModelDetail:
+    versions = tuple(
+        VersionSummary(
+            reference=f"digits@{number}",
+            name="digits",
+            number=number,
+            state="ready",
+            active=number == 1,
+            label="first" if number == 1 else None,
+            runtime="onnx",
+            size_bytes=1500,
+            created_at=TIME,
+            created_by="ada",
+        )
+        for number in range(count, 0, -1)
+    )
+    return ModelDetail(model=make_summary(version_count=count, **changes), versions=versions)
+
+
+def test_version_tells_everything():
+    text = render_version(make_version())["text/plain"]
+    for part in (
+        "digits@3 · ready, active · python · 30.0 kB · loaded in 1.50 s",
+        "in   image  float32[n,8,?]  grey values",
+        "in   top    integer         default 3 · may be None",
+        "out  label  text",
+        "label        best",
+        "tags         a, b",
+        "entry        model.py",
+        "trust        by ada, 2031-05-06 07:08 UTC",
+        "created      2031-05-06 07:08 UTC by ada",
+        "notebook     work/train.ipynb, cell c1",
+        "kernel       python3, k1",
+        "git commit   0123456789ab with uncommitted changes on main",
+        "git remote   https://example.org/r.git",
+        "host         ada at host",
+        "files        f00.bin (1.5 kB)",
+        "… and 8 files more",
+    ):
+        assert part in text
+
+
+def test_brief_version_tells_name_state_and_signature():
+    text = render_version(make_version(active=False), brief=True)["text/plain"]
+    assert "ready, not active" in text
+    assert "float32[n,8,?]" in text
+    assert "train.ipynb" not in text
+
+
+def test_html_tells_what_the_text_tells():
+    html = render_version(make_version())["text/html"]
+    for part in ("digits@3", "float32[n,8,?]", "grey values", "train.ipynb", "0123456789ab"):
+        assert part in html
+
+
+def test_failed_version_says_why_with_traceback_and_log():
+    error = ErrorBody(
+        code="load_failed",
+        message="digits@3 could not load.",
+        details={"traceback": 'File "model.py", line 3\nOSError: no weights', "log": "importing"},
+    )
+    bundle = render_version(make_version(state="failed", active=False, signature=None, error=error))
+    for text in bundle.values():
+        assert "load_failed: digits@3 could not load." in text
+        assert "OSError: no weights" in text
+        assert "importing" in text
+    assert "failed · python" in bundle["text/plain"]
+
+
+def test_error_with_odd_details_is_shown():
+    error = ErrorBody(code="x", message="m", details={"traceback": 5, "log": None})
+    assert "x: m" in render_version(make_version(error=error))["text/plain"]
+
+
+def test_same_version_again_is_told():
+    assert "nothing was added" in render_version(make_version(created=False))["text/plain"]
+
+
+def test_what_is_not_known_is_left_out():
+    text = render_version(
+        make_version(origin=Origin(), label=None, description=None, tags=(), interpreter=None)
+    )["text/plain"]
+    for absent in ("label ", "notebook", "git", "host", "None", "tags"):
+        assert absent not in text.partition("\n")[2].replace("out  label", "").replace(
+            "may be None", ""
+        )
+
+
+def test_huge_signature_is_cut():
+    parameters = tuple(Parameter(name=f"p{i}", modality=Modality.TEXT) for i in range(500))
+    text = render_version(make_version(signature=Signature(inputs=parameters)))["text/plain"]
+    assert "476 more" in text
+    assert "p100" not in text
+
+
+def test_models():
+    page = ModelPage(
+        items=(make_summary(), make_summary(name="draft", active=None, state="failed")),
+        next_cursor="more",
+    )
+    text = render_models(page)["text/plain"]
+    assert re.search(
+        r"^model +active +versions +state +runtime +updated +description$", text, re.MULTILINE
+    )
+    assert re.search(
+        r"^digits +@3 +4 +ready +onnx +2031-05-06 07:08 UTC +reads digits$", text, re.MULTILINE
+    )
+    assert re.search(r"^draft +4 +failed", text, re.MULTILINE)
+    assert "--search" in text
+
+
+def test_no_models_says_how_to_add_one():
+    for text in render_models(ModelPage(items=())).values():
+        assert "%norman upload PATH" in text
+
+
+def test_model_lists_its_versions():
+    text = render_model(make_detail(12))["text/plain"]
+    assert re.search(r"^digits@12 +ready ", text, re.MULTILINE)
+    assert "… and 2 earlier" in text
+    assert "ready, active" in render_model(make_detail(1))["text/plain"]
+
+
+def test_overview_shows_model_and_version():
+    shown = ModelOverview(model=make_detail(), version=make_version())._repr_mimebundle_()
+    assert "digits@2" in shown["text/plain"]
+    assert "float32[n,8,?]" in shown["text/plain"]
+    assert "float32[n,8,?]" in shown["text/html"]
+    alone = ModelOverview(model=make_detail(), version=None)._repr_mimebundle_(include=None)
+    assert alone == render_model(make_detail())
+
+
+def test_log_shows_its_end():
+    shown = render_log(
+        LogText(
+            reference="digits@1",
+            text="".join(f"line {i}\n" for i in range(10_000)),
+            truncated=True,
+        )
+    )
+    assert shown["text/plain"].endswith("line 9999")
+    assert shown["text/plain"].startswith("…")
+    assert len(shown["text/html"]) < 20_000
+    empty = render_log(LogText(reference="digits@1", text="\n", truncated=False))
+    assert "digits@1 has written nothing." in empty["text/plain"]
+
+
+def test_status():
+    status = ServerStatus(
+        server_id="5e4",
+        version="0.1.0",
+        protocol=1,
+        model_count=1234,
+        executor=ExecutorStatus(
+            state="ready",
+            pid=4711,
+            uptime_s=90,
+            restarts=1,
+            deployments=(
+                DeploymentStatus(
+                    reference="digits@3",
+                    version_id="x",
+                    state="ready",
+                    pid=4712,
+                    calls=10_000,
+                    failures=2,
+                    memory_bytes=123_000_000,
+                ),
+                DeploymentStatus(reference="draft@1", version_id="y", state="stopped"),
+            ),
+        ),
+        devices=(
+            DeviceStatus(
+                name="cpu",
+                kind="cpu",
+                description="some processor",
+                cores=8,
+                memory_total_bytes=16_000_000_000,
+                memory_used_bytes=4_000_000_000,
+            ),
+            DeviceStatus(name="cuda:0", kind="gpu"),
+        ),
+    )
+    text = render_status(status)["text/plain"]
+    for part in (
+        "norman 0.1.0, protocol 1",
+        "1,234",
+        "ready, process 4711, up 90.0 s, 1 restart",
+        "cpu, some processor, 8 cores, 4.0 GB of 16.0 GB used",
+        "cuda:0",
+    ):
+        assert part in text
+    assert re.search(r"^digits@3 +ready +4712 +123.0 MB +10,000 +2 +0 +0$", text, re.MULTILINE)
+    assert re.search(r"^draft@1 +stopped +0", text, re.MULTILINE)
+
+
+def test_status_of_a_server_without_executor():
+    status = ServerStatus(
+        server_id="5e4",
+        version="0.1.0",
+        protocol=1,
+        model_count=0,
+        executor=ExecutorStatus(state="starting"),
+    )
+    assert "starting" in render_status(status)["text/plain"]
+
+
+def make_invocation(**changes) -> InvocationSummary:
+    facts = {
+        "id": "0f" * 16,
+        "reference": "digits@3",
+        "version_id": "x",
+        "state": "succeeded",
+        "caller": Caller(user="ada"),
+        "accepted_at": TIME,
+        "ended_at": TIME,
+        "timings": Timings(total_s=0.0015),
+        "input_bytes": 256,
+        "output_bytes": 8,
+        "error_code": None,
+    }
+    return InvocationSummary(**{**facts, **changes})
+
+
+def test_invocations():
+    page = InvocationPage(
+        items=(
+            make_invocation(),
+            make_invocation(
+                state="failed", error_code="model_failed", timings=None, output_bytes=None
+            ),
+        ),
+        next_cursor="more",
+    )
+    text = render_invocations(page)["text/plain"]
+    assert re.search(r"digits@3 +succeeded +1.5 ms +256 B +8 B +ada", text)
+    assert "failed (model_failed)" in text
+    assert "There are more." in text
+    assert "Nothing was invoked yet." in render_invocations(InvocationPage(items=()))["text/plain"]
+
+
+@pytest.mark.parametrize(
+    "bundle",
+    [
+        render_version(
+            make_version(
+                description=HOSTILE,
+                label=HOSTILE,
+                tags=(HOSTILE,) * 100,
+                created_by=HOSTILE,
+                created_at=HOSTILE,
+                entry=HOSTILE,
+                origin=Origin(notebook=HOSTILE, git_remote=HOSTILE, git_commit=HOSTILE),
+                signature=Signature(
+                    inputs=(
+                        Parameter(
+                            name=HOSTILE,
+                            modality=Modality.TENSOR,
+                            dtype=HOSTILE[:50],
+                            description=HOSTILE,
+                            required=False,
+                            default={HOSTILE: [HOSTILE]},
+                        ),
+                    )
+                ),
+                manifest=Manifest(
+                    files=(FileEntry(path=HOSTILE, digest="0" * 64, size_bytes=1),) * 10_000
+                ),
+                error=ErrorBody(code="c", message=HOSTILE, details={"traceback": HOSTILE}),
+            )
+        ),
+        render_models(ModelPage(items=(make_summary(description=HOSTILE, tags=(HOSTILE,)),) * 50)),
+        render_log(LogText(reference="digits@1", text=HOSTILE * 1000, truncated=True)),
+        render_invocations(
+            InvocationPage(items=(make_invocation(caller=Caller(user=HOSTILE)),) * 50)
+        ),
+    ],
+    ids=["version", "models", "log", "invocations"],
+)
+def test_hostile_text_is_harmless_and_small(bundle):
+    assert "<script" not in bundle["text/html"]
+    assert sum(len(text.encode()) for text in bundle.values()) < 60_000
+    for text in bundle.values():
+        assert "\x1b" not in text
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (TIME, "2031-05-06 07:08 UTC"),
+        ("2031-05-06T07:08:09Z", "2031-05-06 07:08 UTC"),
+        ("2031-05-06T07:08:09+02:00", "2031-05-06 07:08+02:00"),
+        ("soon", "soon"),
+    ],
+)
+def test_times_are_told_to_the_minute(text, expected):
+    assert short_time(text) == expected
