@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from norman_protocol.arrays import array_to_value, object_to_value
@@ -61,10 +61,10 @@ class OnnxRuntime(Runtime):
         )
         self._outputs = [parameter.name for parameter, _ in outputs]
         self._by_bits = any(_element(kind) in FED_BY_BITS for _, kind in (*inputs, *outputs))
-        if self._by_bits and any(kind.kind != "tensor" for _, kind in (*inputs, *outputs)):
+        if self._by_bits and not _bindable([*inputs, *outputs]):
             raise LoadFailed(
-                f"{self.source.entry} has sequences, maps or optional values beside element types "
-                "such as bfloat16; the two can't be used together."
+                f"{self.source.entry} has text, sequences, maps or optional values beside element "
+                "types such as bfloat16 or int4; onnxruntime takes no such mixture."
             )
         readers = {parameter.name: _special_reader(parameter, kind) for parameter, kind in inputs}
         self._reader = InputReader(self._signature, readers)
@@ -158,6 +158,10 @@ def _hint(error_name: str) -> str:
 def _describe(node: Any, *, required: bool) -> tuple[Parameter, OnnxType]:
     kind = parse_type(node.type)
     return parameter_from_node(node.name, kind, node.shape, required=required), kind
+
+
+def _bindable(described: Sequence[tuple[Parameter, OnnxType]]) -> bool:
+    return all(kind.kind == "tensor" and kind.element != "string" for _, kind in described)
 
 
 def _element(kind: OnnxType) -> str:
