@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from norman_protocol.errors import ProtocolViolation
 from norman_protocol.messages import Accepted, Ended, InvocationState, Timings
 from norman_server.domain.records import InvocationEnd, InvocationRecord
 from norman_server.domain.states import invocation_ends
@@ -43,11 +42,6 @@ def fold(
     ----------
     states
         States of those invocations of the group that are recorded.
-
-    Raises
-    ------
-    ProtocolViolation
-        An entry holds a time that is none.
     """
     added: dict[str, InvocationRecord] = {}
     ended: dict[str, InvocationEnd] = {}
@@ -89,7 +83,7 @@ def _begin(entry: Accepted, executor_id: str) -> InvocationRecord:
         version_id=entry.version_id,
         reference=entry.reference,
         caller=entry.caller,
-        accepted_at=_moment(entry.accepted_at),
+        accepted_at=datetime.fromtimestamp(entry.accepted_at, UTC),
         input_bytes=entry.input_bytes,
         inputs=entry.values if entry.captured else None,
     )
@@ -98,7 +92,7 @@ def _begin(entry: Accepted, executor_id: str) -> InvocationRecord:
 def _end(entry: Ended) -> InvocationEnd:
     return InvocationEnd(
         state=entry.state,
-        ended_at=_moment(entry.ended_at),
+        ended_at=datetime.fromtimestamp(entry.ended_at, UTC),
         timings=entry.timings,
         output_bytes=entry.output_bytes,
         error_code=entry.error_code,
@@ -107,10 +101,3 @@ def _end(entry: Ended) -> InvocationEnd:
         logs=entry.logs,
         outputs=entry.values if entry.captured else None,
     )
-
-
-def _moment(seconds: float) -> datetime:
-    try:
-        return datetime.fromtimestamp(seconds, UTC)
-    except (OverflowError, OSError, ValueError):
-        raise ProtocolViolation(f"The journal: {seconds} is no time.") from None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -84,31 +84,33 @@ class JournalImporter:
     async def _import(
         self, segment: Segment, position: SegmentPosition, *, last: bool, ended: Collection[str]
     ) -> None:
-        try:
-            if position.corrupt:
-                raise ProtocolViolation("It was found damaged before.")
-            position, rest_bytes = await self._record_all(segment, position)
-            if last and segment.executor_id not in ended:
-                return
-            if rest_bytes and not last:
-                raise ProtocolViolation(f"Its last {rest_bytes} bytes are no whole entry.")
-        except ProtocolViolation as error:
-            await self._give_up(segment, position, error)
+        if position.corrupt:
+            await self._set_aside(segment, position, "it was found so before a crash")
             return
-        if rest_bytes:
-            _log.info("the executor %s ended while it wrote to its journal", segment.executor_id)
-        await self._files.run(lambda: remove(segment.path))
-        await self._database.write(lambda rows: rows.drop_positions((segment.name,)))
+        outcome = await self._record_all(segment, position)
+        if outcome.damage is not None:
+            await self._set_aside(segment, outcome.position, outcome.damage)
+        elif last and segment.executor_id not in ended:
+            return  # it grows
+        elif outcome.rest_bytes and not last:
+            damage = f"its last {outcome.rest_bytes} bytes are no whole entry"
+            await self._set_aside(segment, outcome.position, damage)
+        else:
+            if outcome.rest_bytes:
+                _log.info("the executor %s ended while it wrote an entry", segment.executor_id)
+            await self._files.run(lambda: remove(segment.path))
+            await self._database.write(lambda rows: rows.drop_positions((segment.name,)))
 
-    async def _record_all(
-        self, segment: Segment, position: SegmentPosition
-    ) -> tuple[SegmentPosition, int]:
+    async def _record_all(self, segment: Segment, position: SegmentPosition) -> _Outcome:
         """Record every whole entry, group by group."""
         while True:
             read = partial(read_group, segment.path, position.offset_bytes)
-            group = await self._files.run(read)
+            try:
+                group = await self._files.run(read)
+            except ProtocolViolation as error:
+                return _Outcome(position=position, damage=error.message)
             if not group.entries:
-                return position, group.rest_bytes
+                return _Outcome(position=position, rest_bytes=group.rest_bytes)
             position = replace(position, offset_bytes=group.offset_bytes)
             record = partial(_record, group=group, position=position)
             strays = await self._database.write(record)
@@ -119,10 +121,8 @@ class JournalImporter:
                     segment.name,
                 )
 
-    async def _give_up(
-        self, segment: Segment, position: SegmentPosition, error: ProtocolViolation
-    ) -> None:
-        """Keep a damaged segment for a person to look at, and go on with the others."""
+    async def _set_aside(self, segment: Segment, position: SegmentPosition, damage: str) -> None:
+        """Keep a damaged segment for a person to look at, so that others go on."""
         damaged = replace(position, corrupt=True)
         await self._database.write(lambda rows: rows.put_position(damaged))
         await self._files.run(lambda: set_aside(segment.path))
@@ -132,8 +132,17 @@ class JournalImporter:
             segment.name,
             position.offset_bytes,
             segment.name,
-            error.message,
+            damage,
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Outcome:
+    """How far a segment is recorded, what is left of it, and why it can't be read on."""
+
+    position: SegmentPosition
+    rest_bytes: int = 0
+    damage: str | None = None
 
 
 def _beginning(segment: Segment) -> SegmentPosition:

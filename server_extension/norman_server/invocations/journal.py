@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO, Final, TypeAlias
 
@@ -92,12 +93,16 @@ def read_group(path: Path, offset_bytes: int) -> Group:
         data = _read_some(file, size_bytes - offset_bytes)
     entries: list[Entry] = []
     position = 0
-    while len(entries) < _GROUP_ENTRIES:
-        following = _next_end(data, position)
-        if following is None or following > data.nbytes:
-            break
-        entries.append(_decode(data[position:following]))
-        position = following
+    try:
+        while len(entries) < _GROUP_ENTRIES:
+            following = _next_end(data, position)
+            if following is None or following > data.nbytes:
+                break
+            entries.append(_decode(data[position:following]))
+            position = following
+    except ProtocolViolation:
+        if not entries:  # else those before the damage are recorded first
+            raise
     return Group(
         entries=tuple(entries),
         offset_bytes=offset_bytes + position,
@@ -129,6 +134,11 @@ def _decode(data: memoryview) -> Entry:
     message = decode_message(decode_frame(data, _LIMITS))
     if not isinstance(message, (Accepted, Ended)):
         raise ProtocolViolation(f"The journal holds a {message.TYPE} message.")
+    seconds = message.accepted_at if isinstance(message, Accepted) else message.ended_at
+    try:
+        datetime.fromtimestamp(seconds, UTC)
+    except (OverflowError, OSError, ValueError):
+        raise ProtocolViolation(f"The journal: {seconds} is no time.") from None
     return message
 
 

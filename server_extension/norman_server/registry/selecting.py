@@ -47,7 +47,7 @@ def select_version(rows: RegistryRows, reference: Reference) -> VersionRecord:
     numbers = rows.versions.numbers(model.id)
     aliases = rows.aliases.numbers(model.id)
     number = _number(reference, numbers, aliases)
-    record = None if number is None else rows.versions.by_number(model.id, number)
+    record = rows.versions.by_number(model.id, number) if number in numbers else None
     if record is not None:
         return record
     latest = rows.versions.by_number(model.id, numbers[-1]) if numbers else None

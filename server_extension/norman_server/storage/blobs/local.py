@@ -70,17 +70,17 @@ class LocalBlobStore(BlobStore):
 
     def copy_to(self, digest: str, path: Path, *, executable: bool) -> None:
         """Make a file of a blob; see the base class."""
-        with disk_faults("laying out a version's files"), self._open(digest) as source:
-            try:
-                with path.open("xb") as target:
-                    if not clone_file(source.fileno(), target.fileno()):
-                        self._copy(digest, source, target)
-                    target.flush()
-                    os.fchmod(target.fileno(), 0o555 if executable else 0o444)
-                    os.fsync(target.fileno())
-            except BaseException:
-                path.unlink(missing_ok=True)
-                raise
+        with (
+            disk_faults("laying out a version's files"),
+            self._open(digest) as source,
+            path.open("xb") as target,
+            _removed_on_error(path),  # after the opening: a file that stood there stays
+        ):
+            if not clone_file(source.fileno(), target.fileno()):
+                self._copy(digest, source, target)
+            target.flush()
+            os.fchmod(target.fileno(), 0o555 if executable else 0o444)
+            os.fsync(target.fileno())
 
     def _copy(self, digest: str, source: BinaryIO, target: BinaryIO) -> None:
         hasher = hashlib.sha256()
@@ -169,6 +169,15 @@ class _LocalWriter(BlobWriter):
         except BaseException:
             self.abort()
             raise
+
+
+@contextlib.contextmanager
+def _removed_on_error(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
 
 
 def _sweep(incoming: Path, abandoned_s: float) -> None:
