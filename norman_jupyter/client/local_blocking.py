@@ -21,7 +21,6 @@ from norman_jupyter.client.local import (
     CONNECT_TIMEOUT_S,
     SOCKET_BUFFER_BYTES,
     LinkUnavailable,
-    cancel_frame,
     check_welcome,
     connection_error,
     ended_early,
@@ -92,8 +91,8 @@ class BlockingLinks:
                 if error.reason is not None:
                     raise error.reason from None
                 raise LinkUnavailable("The executor ended the connection at once.") from None
-            except BaseException:
-                link.close()
+            except BaseException:  # a KeyboardInterrupt among them
+                link.close()  # which also takes the call back
                 raise
             idle.append(link)
             if self._closed or idle is not self._idle:
@@ -160,13 +159,9 @@ class _Link:
                 if farewell is not None:
                     raise farewell
         except TimeoutError:
-            self._take_back(request_id)
             raise took_too_long(wait_s) from None
         except (EOFError, OSError) as error:
             raise ended_early() from error
-        except KeyboardInterrupt:
-            self._take_back(request_id)
-            raise
 
     def close(self) -> None:
         """Close."""
@@ -195,12 +190,6 @@ class _Link:
             if not size_bytes:
                 raise EOFError("the connection was ended")
             decoder.received(size_bytes)
-
-    def _take_back(self, request_id: str) -> None:
-        try:
-            self._socket.send(cancel_frame(request_id), socket.MSG_DONTWAIT)
-        except OSError:
-            return  # closing the connection, which comes next, takes the call back too
 
     def _last_words(self) -> NormanError | None:
         """Read why the peer ended the connection, where it said so."""

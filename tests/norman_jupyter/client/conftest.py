@@ -23,6 +23,7 @@ from norman_protocol.decoding import dump_json, encode
 from norman_protocol.discovery import DiscoveryRecord, discovery_file_name
 from norman_protocol.frames import FrameDecoder
 from norman_protocol.messages import (
+    Cancel,
     Failure,
     Hello,
     Invoke,
@@ -93,7 +94,8 @@ class FakeExecutor:
         self.token = TOKEN
         self.on_call: Callable[[Peer, Invoke], None] = lambda peer, call: peer.echo(call)
         self.hellos: list[Hello] = []
-        self._greeted = threading.Condition()
+        self._changed = threading.Condition()
+        self._taken_back: set[str] = set()
         self.received: queue.Queue[Message] = queue.Queue()
         self._streams: list[socket.socket] = []
         self._threads: list[threading.Thread] = []
@@ -131,19 +133,25 @@ class FakeExecutor:
             thread.start()
 
     def _serve(self, stream: socket.socket) -> None:
-        with stream:
+        calls: set[str] = set()
+        with stream, suppress(OSError):  # it ends from one side or the other
             peer = Peer(stream)
-            try:
-                for message in peer.messages():
-                    self._take(peer, message)
-            except OSError:
-                return  # ended from one side or the other
+            for message in peer.messages():
+                if isinstance(message, Invoke):
+                    calls.add(message.id)
+                self._take(peer, message)
+        self._take_back(calls)
+
+    def _take_back(self, calls: set[str]) -> None:
+        with self._changed:
+            self._taken_back |= calls
+            self._changed.notify_all()
 
     def _take(self, peer: Peer, message: Message) -> None:
         if isinstance(message, Hello):
-            with self._greeted:
+            with self._changed:
                 self.hellos.append(message)
-                self._greeted.notify_all()
+                self._changed.notify_all()
             if message.token != self.token:
                 peer.fail("", "unauthenticated", "The token is wrong.")
                 peer.end()
@@ -153,12 +161,19 @@ class FakeExecutor:
             )
             return
         self.received.put(message)
+        if isinstance(message, Cancel):
+            self._take_back({message.id})
         if isinstance(message, Invoke):
             self.on_call(peer, message)
 
     def wait_hellos(self, count: int) -> None:
-        with self._greeted:
-            assert self._greeted.wait_for(lambda: len(self.hellos) >= count, HANG_GUARD_S)
+        with self._changed:
+            assert self._changed.wait_for(lambda: len(self.hellos) >= count, HANG_GUARD_S)
+
+    def wait_taken_back(self, call_id: str) -> None:
+        """Wait until the call was cancelled, or its connection ended."""
+        with self._changed:
+            assert self._changed.wait_for(lambda: call_id in self._taken_back, HANG_GUARD_S)
 
     def next_message(self) -> Message:
         return self.received.get(timeout=HANG_GUARD_S)
