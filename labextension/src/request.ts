@@ -15,6 +15,10 @@ import type { Connection } from './tokens';
 
 const API_PATH = 'norman/api/v1';
 
+// Ask the server every time. JupyterLab's own 'no-store' appends the time to
+// the query, and the server refuses parameters that it doesn't know.
+const INIT: RequestInit = { cache: 'no-cache' };
+
 /** The kinds of failure, as the state of a connection names them. */
 export type Failure = Exclude<Connection, { kind: 'loading' | 'online' }>;
 
@@ -62,7 +66,7 @@ export class LibraryRequests implements ILibraryRequests {
     let response: Response;
     let body: string;
     try {
-      response = await ServerConnection.makeRequest(url, {}, this.settings);
+      response = await ServerConnection.makeRequest(url, INIT, this.settings);
       body = await response.text();
     } catch (error) {
       if (error instanceof ServerConnection.NetworkError) {

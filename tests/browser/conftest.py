@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -33,12 +33,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @dataclass(slots=True, kw_only=True)
 class Lab:
-    """A JupyterLab on loopback that can be ended and started again at the same address."""
+    """A JupyterLab on loopback that can be ended and started again at the same address.
+
+    Its port is 0 until it has listened once.
+    """
 
     folder: Path
-    port: int
     token: str
     with_norman: bool
+    port: int = 0
     process: subprocess.Popen[str] | None = None
     reader: threading.Thread | None = None
     output: list[str] = field(default_factory=list)
@@ -62,7 +65,9 @@ class Lab:
         assert output is not None
         for line in output:
             self.output.append(line)
-            if "is running at" in line:
+            listens = re.search(r"http://127\.0\.0\.1:(\d+)/lab", line)
+            if listens is not None:
+                self.port = int(listens[1])
                 break
         else:
             pytest.fail("JupyterLab ended at once:\n" + "".join(self.output[-60:]))
@@ -136,10 +141,7 @@ def start_lab(labextension: Path, tmp_path: Path) -> Iterator[Callable[..., Lab]
             (folder / name).mkdir(parents=True)
         # Found there before anything that this environment may hold.
         (folder / "data/labextensions/norman-jupyter").symlink_to(labextension)
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = int(probe.getsockname()[1])
-        lab = Lab(folder=folder, port=port, token=secrets.token_hex(16), with_norman=with_norman)
+        lab = Lab(folder=folder, token=secrets.token_hex(16), with_norman=with_norman)
         started.append(lab)
         lab.start()
         return lab
@@ -149,9 +151,10 @@ def start_lab(labextension: Path, tmp_path: Path) -> Iterator[Callable[..., Lab]
     finally:
         for lab in started:
             lab.stop()
+            print("".join(lab.output[-80:]))  # shown where the test failed
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # Playwright's loop, while it stands, keeps others from running
 def chromium() -> Iterator[Browser]:
     """One headless browser for all tests."""
     path = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -183,7 +186,7 @@ def faults() -> list[str]:
 
 
 @pytest.fixture
-def page(chromium: Browser, faults: list[str]) -> Iterator[Page]:
+def page(chromium: Browser, faults: list[str], tmp_path: Path) -> Iterator[Page]:
     """A page of its own for each test, without the cookies of another."""
     context = chromium.new_context(viewport={"width": 1200, "height": 800})
     context.set_default_timeout(60_000)
@@ -192,20 +195,25 @@ def page(chromium: Browser, faults: list[str]) -> Iterator[Page]:
     try:
         yield page
     finally:
+        page.screenshot(path=tmp_path / "artifacts" / "last.png")
         context.close()
 
 
 @pytest.fixture
 def open_lab(page: Page) -> Callable[..., None]:
-    """Opens a JupyterLab in the page, in a theme."""
+    """Opens a JupyterLab in the page, with these settings of its user."""
 
-    def open_in(lab: Lab, theme: str = "JupyterLab Light") -> None:
-        place = lab.folder / "config/lab/user-settings/@jupyterlab/apputils-extension"
-        place.mkdir(parents=True, exist_ok=True)
-        settings = {"themes": {"theme": theme}, "notification": {"fetchNews": "false"}}
+    def open_in(lab: Lab, theme: str = "JupyterLab Light", poll_interval_s: int = 1) -> None:
+        settings = {
+            "@jupyterlab/apputils-extension/themes": {"theme": theme},
+            "@jupyterlab/apputils-extension/notification": {"fetchNews": "false"},
+            "norman-jupyter/plugin": {"pollIntervalS": poll_interval_s},
+        }
         for name, values in settings.items():
-            (place / f"{name}.jupyterlab-settings").write_text(json.dumps(values))
+            path = lab.folder / f"config/lab/user-settings/{name}.jupyterlab-settings"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(json.dumps(values))
         page.goto(f"{lab.url}lab?token={lab.token}")
-        page.locator("#jupyterlab-splash").wait_for(state="detached")
+        page.locator(".jp-LauncherCard").first.wait_for()
 
     return open_in
