@@ -33,7 +33,7 @@ def publish_version(rows: RegistryRows, publication: Publication) -> tuple[Versi
     """
     now = publication.published_at
     model = rows.models.find(publication.name) or rows.models.add(publication.name, now)
-    rows.models.touch(model.id, now)
+    rows.models.touch(model.name, now)
     activation = rows.models.take_activation(model.id) if publication.activate else None
     same = rows.versions.by_identity(model.id, publication.identity)
     if same is None:
@@ -82,13 +82,22 @@ def finish_version(
     """Let a version be ready, and active where that was asked for."""
     rows.versions.move(version_id, "ready", signature=encode(signature), load_s=load_s, error=None)
     _activate(rows, version_id, now, "ready after its upload")
-    return rows.versions.get(version_id)
+    return _touched(rows, version_id, now)
 
 
-def fail_version(rows: RegistryRows, version_id: str, error: ErrorBody) -> VersionRecord:
+def fail_version(
+    rows: RegistryRows, version_id: str, error: ErrorBody, now: datetime
+) -> VersionRecord:
     """Let a version be failed; what was active stays so."""
     rows.versions.move(version_id, "failed", error=encode(error))
-    return rows.versions.get(version_id)
+    return _touched(rows, version_id, now)
+
+
+def _touched(rows: RegistryRows, version_id: str, now: datetime) -> VersionRecord:
+    """Return a version after a change, and note in its model that there was one."""
+    record = rows.versions.get(version_id)
+    rows.models.touch(record.name, now)
+    return record
 
 
 def _activate(rows: RegistryRows, version_id: str, now: datetime, reason: str) -> None:
@@ -98,7 +107,6 @@ def _activate(rows: RegistryRows, version_id: str, now: datetime, reason: str) -
     current = rows.aliases.find(request.model_id, ACTIVE)
     if not _wins(request, current):
         return
-    rows.models.touch(request.model_id, now)
     if current is not None and current.version_id == version_id:
         rows.aliases.follow(request.model_id, ACTIVE, request.order)
         return

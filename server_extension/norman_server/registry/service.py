@@ -149,7 +149,8 @@ class Registry:
         VersionNotFound, Conflict
             There is no such version, or it isn't loading any more.
         """
-        return await self._database.write(lambda rows: fail_version(rows, version_id, error))
+        now = self._now()
+        return await self._database.write(lambda rows: fail_version(rows, version_id, error, now))
 
     async def version(self, reference: Reference) -> VersionRecord:
         """Return the version that a reference means now, in whatever state it is.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Final, Self
 
 from norman_server.storage.blobs.local import LocalBlobStore
 from norman_server.storage.home import Home
@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from norman_server.storage.db.registry.rows import RegistryRows
 
 __all__ = ["Storage", "open_storage"]
+
+
+_FILE_THREADS: Final = 8
+"""Laying out a large model takes one of them for long; the others go on with small things."""
 
 
 class Storage:
@@ -89,5 +93,5 @@ def open_storage(home: Path) -> Storage:
         registry=registry,
         invocations=invocations,
         blobs=blobs,
-        files=ThreadPool("files", 4),
+        files=ThreadPool("files", _FILE_THREADS),
     )

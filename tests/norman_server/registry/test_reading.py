@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import doctest
+from datetime import UTC, datetime
 
 import pytest
 from storing import digest_of, make_source, publish
@@ -20,6 +21,7 @@ from norman_protocol.rest import ErrorBody
 from norman_protocol.signature import Signature
 from norman_server.registry import checks, cursors, rendering
 from norman_server.registry.rendering import version_detail
+from norman_server.registry.service import Registry
 
 
 async def make_ready(registry, name="digits", text="", **options):
@@ -128,6 +130,21 @@ async def test_a_summary_shows_the_active_version_or_else_the_latest(registry):
     assert (digits.state, digits.description, digits.tags) == ("ready", "one", ("t",))
     assert (other.active, other.latest, other.state) == (None, 1, "failed")
     assert other.description == "three"
+
+
+async def test_every_change_of_a_version_is_a_change_of_its_model(storage):
+    moments = iter(datetime(2026, 1, day, tzinfo=UTC) for day in range(1, 29))
+    registry = Registry(storage, now=lambda: next(moments))
+
+    async def updated() -> str:
+        return (await registry.model("digits")).model.updated_at[:10]
+
+    await publish(registry, "Digits", activate=False)
+    assert await updated() == "2026-01-01"
+    await make_failed(registry, activate=False)
+    assert await updated() == "2026-01-03"
+    await make_ready(registry, activate=False)
+    assert await updated() == "2026-01-05"
 
 
 async def test_search_looks_at_names_descriptions_and_labels(registry):

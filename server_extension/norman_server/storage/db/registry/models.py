@@ -44,10 +44,10 @@ class ModelRows:
         )
         return model
 
-    def touch(self, model_id: str, now: datetime) -> None:
+    def touch(self, name: str, now: datetime) -> None:
         """Note that something of the model changed."""
         self._connection.execute(
-            update(models).where(models.c.id == model_id).values(updated_at=now)
+            update(models).where(models.c.name_key == name_key(name)).values(updated_at=now)
         )
 
     def take_number(self, model_id: str) -> int:
