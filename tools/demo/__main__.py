@@ -16,6 +16,8 @@ from tools.demo.home import DemoHome, prepare, server_environment
 from tools.demo.run import run_demo
 from tools.demo.server import DemoFailed, jupyter_options
 
+__all__ = ["main", "split_arguments"]
+
 _REPOSITORY = Path(__file__).resolve().parents[2]
 _NOTEBOOK = _REPOSITORY / "examples" / "quickstart.ipynb"
 _HOME = _REPOSITORY / ".demo"
@@ -30,20 +32,32 @@ def _serve(module: str, notebook: Path, home: DemoHome, options: Sequence[str]) 
     os.execve(sys.executable, command, server_environment(home, os.environ))  # noqa: S606
 
 
+def split_arguments(arguments: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:
+    """Return our own words, and those for the Jupyter server, which stand after ``--``."""
+    if "--" not in arguments:
+        return arguments, ()
+    position = arguments.index("--")
+    return arguments[:position], arguments[position + 1 :]
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Carry out one command; return the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m tools.demo", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m tools.demo",
+        description=__doc__,
+        epilog="Further options of the Jupyter server come after --.",
+    )
     parser.add_argument("command", choices=("run", "lab", "serve"))
     parser.add_argument("--notebook", type=Path, default=_NOTEBOOK)
     parser.add_argument("--home", type=Path, default=_HOME, help="a folder that is the demo's own")
-    parser.add_argument("options", nargs="*", help="further options of the Jupyter server")
-    parsed = parser.parse_args(arguments)
+    ours, further = split_arguments(sys.argv[1:] if arguments is None else arguments)
+    parsed = parser.parse_args(ours)
     home = DemoHome(root=parsed.home.absolute())
     if parsed.command == "lab":
-        options = [f"--LabApp.default_url=/lab/tree/{parsed.notebook.name}", *parsed.options]
+        options = [f"--LabApp.default_url=/lab/tree/{parsed.notebook.name}", *further]
         _serve("jupyterlab", parsed.notebook, home, options)
     if parsed.command == "serve":
-        _serve("norman_server", parsed.notebook, home, parsed.options)
+        _serve("norman_server", parsed.notebook, home, further)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ended in order, as by Ctrl-C
     try:
         run_demo(parsed.notebook, home)
