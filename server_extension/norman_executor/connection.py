@@ -11,10 +11,10 @@ import asyncio
 import logging
 import socket
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from norman_protocol.errors import NormanError, ProtocolViolation
-from norman_protocol.frames import FrameDecoder, FrameLimits
+from norman_protocol.frames import Buffer, FrameDecoder, FrameLimits, buffer_bytes
 from norman_protocol.messages import Message, decode_message, encode_message, failure_from_error
 
 __all__ = ["Connection"]
@@ -68,6 +68,10 @@ class Connection:
         self._reading = False
         self.closed = False
 
+    def widen(self, limits: FrameLimits) -> None:
+        """Hold the peer to other limits from the next frame on."""
+        self._decoder.limits = limits
+
     def start(self) -> None:
         """Begin to receive."""
         self._resume_reading()
@@ -82,15 +86,15 @@ class Connection:
         """
         if self.closed:
             return
-        pieces = [memoryview(piece).cast("B") for piece in encode_message(message)]
+        rest: Sequence[Buffer] = encode_message(message)
         if not self._backlog:
-            pieces = self._try_send(pieces)
-            if not pieces:
+            rest = self._try_send(rest)
+            if not rest:
                 return
             if not self.closed:
                 self._loop.add_writer(self._socket.fileno(), self._writable)
-        self._backlog.extend(pieces)
-        self._backlog_bytes += sum(piece.nbytes for piece in pieces)
+        self._backlog.extend(memoryview(piece).cast("B") for piece in rest)
+        self._backlog_bytes += sum(map(buffer_bytes, rest))
         if self._backlog_bytes > _BACKLOG_HIGH_BYTES:
             self._pause_reading()
 
@@ -149,7 +153,7 @@ class Connection:
                 return False
         return received == room and self._reading
 
-    def _try_send(self, pieces: list[memoryview]) -> list[memoryview]:
+    def _try_send(self, pieces: Sequence[Buffer]) -> Sequence[Buffer]:
         """Send what the socket takes; return the rest."""
         while pieces:
             try:
@@ -165,18 +169,19 @@ class Connection:
 
     def _writable(self) -> None:
         rest = self._try_send(list(self._backlog))
-        self._backlog = deque(rest)
-        self._backlog_bytes = sum(piece.nbytes for piece in rest)
+        self._backlog = deque(memoryview(piece).cast("B") for piece in rest)
+        self._backlog_bytes = sum(map(buffer_bytes, rest))
         if not rest and not self.closed:
             self._loop.remove_writer(self._socket.fileno())
         if self._backlog_bytes <= _BACKLOG_HIGH_BYTES:
             self._resume_reading()
 
 
-def _after(pieces: list[memoryview], sent: int) -> list[memoryview]:
+def _after(pieces: Sequence[Buffer], sent: int) -> Sequence[Buffer]:
     """Drop the first ``sent`` bytes."""
     for index, piece in enumerate(pieces):
-        if sent < piece.nbytes:
-            return [piece[sent:], *pieces[index + 1 :]]
-        sent -= piece.nbytes
+        size_bytes = buffer_bytes(piece)
+        if sent < size_bytes:
+            return [memoryview(piece).cast("B")[sent:], *pieces[index + 1 :]]
+        sent -= size_bytes
     return []

@@ -10,6 +10,7 @@ import os
 from pathlib import Path
 from typing import Self
 
+from norman_protocol.frames import buffer_bytes
 from norman_protocol.messages import Accepted, Ended, encode_message
 
 __all__ = ["Journal"]
@@ -52,10 +53,10 @@ class Journal:
             following = self._open_segment()
             os.close(self._descriptor)
             self._descriptor, self._size_bytes = following, 0
-        pieces = [memoryview(piece).cast("B") for piece in encode_message(record)]
-        total = sum(piece.nbytes for piece in pieces)
+        pieces = encode_message(record)
         if len(pieces) > _IOV_MAX:
-            pieces = [memoryview(b"".join(pieces))]
+            pieces = [b"".join(pieces)]
+        total = sum(map(buffer_bytes, pieces))
         try:
             written = os.writev(self._descriptor, pieces)
             if written != total:

@@ -103,12 +103,13 @@ class Session:
     ) -> None:
         self._identity = identity
         self._taker = taker
+        self._limits = limits
         self._on_session_closed = on_closed
         self._calls: dict[str, Call] = {}
         self._caller: Caller | None = None
         self._relay = False
         self._connection = Connection(
-            stream, limits=limits, on_message=self._on_message, on_closed=self._on_closed
+            stream, limits=_HELLO_LIMITS, on_message=self._on_message, on_closed=self._on_closed
         )
         self._hello_timer = asyncio.get_running_loop().call_later(
             _HELLO_TIMEOUT_S, self._connection.close
@@ -145,6 +146,7 @@ class Session:
         self._taker.admit()
         protocol = negotiate(hello.oldest_protocol, hello.newest_protocol)
         self._hello_timer.cancel()
+        self._connection.widen(self._limits)
         self._relay = hello.role == "relay"
         self._caller = Caller(user=identity.user, kernel_id=hello.kernel_id)
         self._connection.send(

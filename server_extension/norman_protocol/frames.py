@@ -22,6 +22,7 @@ __all__ = [
     "Frame",
     "FrameDecoder",
     "FrameLimits",
+    "buffer_bytes",
     "decode_frame",
     "encode_frame",
     "frame_bytes",
@@ -117,11 +118,12 @@ class FrameDecoder:
     views of one private allocation that lives as long as any of them; a body's memory is taken
     as its bytes arrive.
 
-    Not thread-safe; one per connection.
+    ``limits`` may be changed between frames: a peer that hasn't said yet who it is may be held
+    to narrower ones. Not thread-safe; one per connection.
     """
 
     def __init__(self, limits: FrameLimits | None = None) -> None:
-        self._limits = limits or _DEFAULT_LIMITS
+        self.limits = limits or _DEFAULT_LIMITS
         self._chunk = bytearray(64 * 1024)
         self._start = 0
         self._end = 0
@@ -204,12 +206,12 @@ class FrameDecoder:
         if available < _PREFIX.size:
             return False
         magic, header_bytes, body_bytes = _PREFIX.unpack_from(self._chunk, self._start)
-        _check_prefix(magic, header_bytes, body_bytes, self._limits)
+        _check_prefix(magic, header_bytes, body_bytes, self.limits)
         if available < _PREFIX.size + header_bytes:
             return False
         start = self._start + _PREFIX.size
         self._header, self._sizes = _parse_header(
-            self._chunk[start : start + header_bytes], body_bytes, self._limits
+            self._chunk[start : start + header_bytes], body_bytes, self.limits
         )
         self._start = start + header_bytes
         self._take_body(body_bytes)
@@ -329,3 +331,14 @@ def _split(body: Buffer, sizes: list[int]) -> list[Buffer]:
         buffers.append(view[offset : offset + size])
         offset += _padded(size)
     return buffers
+
+
+def buffer_bytes(buffer: Buffer) -> int:
+    """Return the size of a buffer in bytes.
+
+    Examples
+    --------
+    >>> buffer_bytes(b"abc"), buffer_bytes(memoryview(b"abcd").cast("I"))
+    (3, 4)
+    """
+    return buffer.nbytes if isinstance(buffer, memoryview) else len(buffer)

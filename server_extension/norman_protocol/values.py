@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias, cast, get_args
 
 from norman_protocol.errors import ProtocolViolation
-from norman_protocol.frames import Buffer
+from norman_protocol.frames import Buffer, buffer_bytes
 from norman_protocol.tensors import tensor_bytes
 
 __all__ = [
@@ -52,7 +52,7 @@ class Value:
     @property
     def size_bytes(self) -> int:
         """Bytes of the buffer."""
-        return self.buffer.nbytes if isinstance(self.buffer, memoryview) else len(self.buffer)
+        return buffer_bytes(self.buffer)
 
 
 def describe_value(value: Value) -> str:

@@ -28,7 +28,7 @@ from norman_protocol.errors import (
     Unauthenticated,
     VersionNotFound,
 )
-from norman_protocol.messages import Accepted, Caller, Ended, Hello, Invoke, ReplicaChanged
+from norman_protocol.messages import Accepted, Caller, Ended, Failure, Hello, Invoke, ReplicaChanged
 from norman_protocol.values import Value
 
 ECHO = """
@@ -460,6 +460,18 @@ async def test_hostile_bytes_end_their_connection_alone(executor, data):
     await attacker.send_bytes(data)
     await attacker.closed()
     assert await bystander.value("echo", text="ab") == "ba"
+
+
+async def test_stranger_is_held_to_small_frames_until_it_says_hello(executor):
+    await executor.deploy_python("echo", ECHO)
+    large = {"text": Value(kind="text", buffer=b"a" * 100_000)}
+    stranger = await executor.raw_client()
+    await stranger.send_bytes(b"NRMN\x02\x00\x00\x00" + (1 << 20).to_bytes(8, "little") + b"{}")
+    refused = await stranger.wait_event(lambda event: isinstance(event, Failure))
+    assert refused.code == "payload_too_large"
+    client = await executor.client()
+    result = await client.ask(Invoke(id="1", reference="echo", values=large))
+    assert result.values["output"].size_bytes == 100_000
 
 
 async def test_invoke_before_hello_ends_the_connection(executor):

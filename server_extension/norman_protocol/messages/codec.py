@@ -9,10 +9,8 @@ from norman_protocol.decoding import decode, encode
 from norman_protocol.errors import NormanError, ProtocolViolation, RequestInvalid
 from norman_protocol.frames import Buffer, Frame, encode_frame
 from norman_protocol.messages import control, data, journal, worker
-from norman_protocol.messages.base import Caller, Message, Timings
-from norman_protocol.messages.control import ExecutorLimits
+from norman_protocol.messages.base import Message
 from norman_protocol.messages.data import Failure
-from norman_protocol.signature import Signature
 from norman_protocol.values import Value, join_values, split_values
 
 __all__ = [
@@ -31,14 +29,20 @@ _CLASSES: dict[str, type[Message]] = {
     for cls in (getattr(module, name) for name in module.__all__)
     if issubclass(cls, Message)
 }
-_NESTED = (Caller, Timings, Signature, ExecutorLimits, tuple, dict, list)
-_FIELDS: dict[type[Message], tuple[tuple[str, Any], ...]] = {}
-for _cls in _CLASSES.values():
-    _FIELDS[_cls] = tuple(
-        (item.name, item.default)
-        for item in dataclasses.fields(_cls)  # type: ignore[arg-type]  # all are dataclasses
+_PLAIN = frozenset({"str", "int", "float", "bool", "str | None", "float | None", "bool | None"})
+"""Annotations whose values go into JSON as they are; the others are encoded first."""
+
+
+def _plan(cls: type[Message]) -> tuple[tuple[str, Any, bool], ...]:
+    """Return name, default and whether the value is plain, for each field in the header."""
+    return tuple(
+        (item.name, item.default, item.type in _PLAIN)
+        for item in dataclasses.fields(cls)  # type: ignore[arg-type]  # all are dataclasses
         if item.name != "values"
     )
+
+
+_PLANS = {cls: _plan(cls) for cls in _CLASSES.values()}
 _CARRIES_VALUES = frozenset(
     cls
     for cls in _CLASSES.values()
@@ -65,11 +69,10 @@ def encode_message(message: Message) -> list[Buffer]:
     """
     cls = type(message)
     header: dict[str, Any] = {"type": cls.TYPE}
-    for name, default in _FIELDS[cls]:
+    for name, default, plain in _PLANS[cls]:
         value = getattr(message, name)
-        if value is default:
-            continue
-        header[name] = encode(value) if isinstance(value, _NESTED) else value
+        if value is not default:
+            header[name] = value if plain else encode(value)
     if cls not in _CARRIES_VALUES:
         return encode_frame(header)
     descriptors, buffers = join_values(message.values)  # type: ignore[attr-defined]
