@@ -42,15 +42,20 @@ class NormanMagics(Magics):
         Where it is installed.
     connect
         Makes the client, at the first use.
+    completion_wait_s
+        How long TAB may wait for the server.
     """
 
     def __init__(
-        self, shell: InteractiveShell, connect: Callable[[], Client] = connect_blocking
+        self,
+        shell: InteractiveShell,
+        connect: Callable[[], Client] = connect_blocking,
+        completion_wait_s: float = 0.5,
     ) -> None:
         super().__init__(shell)
         self._shell = shell
         self._connection = Connection(connect)
-        self._facts = ServerFacts(self._connection)
+        self._facts = ServerFacts(self._connection, wait_s=completion_wait_s)
         self._shown: tuple[int, Any] = (-1, None)
 
     @classmethod

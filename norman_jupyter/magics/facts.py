@@ -47,7 +47,7 @@ class ServerFacts:
         self,
         connection: Connection,
         *,
-        wait_s: float = 0.5,
+        wait_s: float,
         fresh_s: float = 5.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:

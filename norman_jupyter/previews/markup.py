@@ -28,7 +28,7 @@ Bundle: TypeAlias = dict[str, str]
 
 # Neutral in light and dark themes: the page's own text colour, greys that are half transparent.
 _LINE = "1px solid rgba(128,128,128,.3)"
-_TABLE = "border-collapse:collapse;margin:.3em 0"
+_TABLE = "border-collapse:collapse;margin:.3em 0;color:inherit;font-size:inherit"
 _HEAD = f"text-align:left;font-weight:600;padding:.2em .8em .2em 0;border-bottom:{_LINE}"
 _CELL = "text-align:left;vertical-align:top;padding:.2em .8em .2em 0;overflow-wrap:anywhere"
 _BLOCK = (
@@ -90,7 +90,7 @@ def image(media_type: str, base64_data: str, description: str) -> Html:
     """Return a picture that carries its own data."""
     return (
         f'<img src="data:{media_type};base64,{base64_data}" alt="{escape(description)}" '
-        'style="max-width:100%;margin:.2em 0"/>'
+        'style="display:block;max-width:100%;margin:.2em 0"/>'
     )
 
 

@@ -57,8 +57,10 @@ def render_result(result: ShownResult) -> Bundle:
     """
     texts: list[str] = []
     parts: list[Html] = []
-    for index, name in enumerate(itertools.islice(result, _SHOWN_OUTPUTS)):
-        preview = preview_value(result[name], with_pictures=index < _SHOWN_PICTURES)
+    pictures = 0
+    for name in itertools.islice(result, _SHOWN_OUTPUTS):
+        preview = preview_value(result[name], with_pictures=pictures < _SHOWN_PICTURES)
+        pictures += preview.has_picture
         text, markup = titled(name, preview)
         if sum(map(len, texts)) + len(text) > _TEXT_BUDGET:
             break

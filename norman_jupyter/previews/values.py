@@ -37,11 +37,14 @@ class Preview:
         Its content as plain text, of one or a few lines.
     html
         The same as markup.
+    has_picture
+        Whether the markup carries a thumbnail.
     """
 
     title: str
     text: str
     html: Html
+    has_picture: bool = False
 
 
 def preview_value(value: Any, *, with_pictures: bool = True) -> Preview:
@@ -98,7 +101,8 @@ def _bytes(data: bytes, *, with_pictures: bool) -> Preview:
     if small.size_pixels is not None:
         width, height = small.size_pixels
         title = f"{title}, {width} x {height} pixels"
-    return Preview(title=title, text="", html=image(small.media_type, small.base64_data, title))
+    picture = image(small.media_type, small.base64_data, title)
+    return Preview(title=title, text="", html=picture, has_picture=True)
 
 
 def _json(value: Any) -> Preview:
@@ -204,4 +208,4 @@ def titled(name: str, preview: Preview) -> tuple[str, Html]:
     heading = f"<b>{escape(one_line(name, 60))}</b>"
     if preview.title:
         heading += f' <span style="opacity:.75">{escape(preview.title)}</span>'
-    return text, join([heading, preview.html])
+    return text, join([heading, " ", preview.html])

@@ -242,7 +242,7 @@ def make_notebook(capsys) -> Callable[[InteractiveShell], Notebook]:
 
 @pytest.fixture
 def notebook(shell, client, capsys) -> Notebook:
-    NormanMagics(shell, connect=lambda: client).install()
+    NormanMagics(shell, connect=lambda: client, completion_wait_s=60).install()
     return Notebook(shell, capsys)
 
 

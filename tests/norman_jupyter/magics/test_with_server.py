@@ -263,9 +263,8 @@ def test_failed_load_points_into_the_model_and_leaves_the_active_version(
 
 def test_tab_completes_models_versions_and_inputs(live, answer_model):
     name = live.shell.user_ns["model"]
-    magics = NormanMagics.installed_in(live.shell)
-    # The answer that TAB doesn't wait for is there for the next TAB; here it is awaited.
-    magics._facts._wait_s = 60
+    # An answer that TAB doesn't wait for is there for the next TAB; here it is awaited.
+    NormanMagics(live.shell, completion_wait_s=60).install()
     assert name in live.complete(f"%norman invoke {name[:-2]}")
     assert f"{name}@1" in live.complete(f"%norman show {name}@")
     assert live.complete(f"%norman invoke {name} ") == ["text=", "times=", "loud="]

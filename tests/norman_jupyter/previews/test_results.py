@@ -57,6 +57,7 @@ def test_footer_tells_version_latency_split_and_id():
     )
     assert text == f"label: 7\n{expected}"
     assert expected in html
+    assert re.sub("<[^>]+>", "", html) == f"label 7{expected}"
 
 
 def test_array_is_summarised():
@@ -259,6 +260,8 @@ def test_only_the_first_pictures_are_decoded():
     data = picture("PNG", (10, 10))
     _, html = shown({f"image {i}": data for i in range(10)})
     assert html.count("<img") == 3
+    _, html = shown({**{f"number {i}": i for i in range(10)}, "image": data})
+    assert html.count("<img") == 1
 
 
 def test_many_outputs_are_counted():
