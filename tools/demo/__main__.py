@@ -58,7 +58,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _serve("jupyterlab", parsed.notebook, home, options)
     if parsed.command == "serve":
         _serve("norman_server", parsed.notebook, home, further)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ended in order, as by Ctrl-C
     try:
         run_demo(parsed.notebook, home)
     except (DemoFailed, NormanError, FileExistsError) as error:
@@ -71,4 +70,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ended in order, as by Ctrl-C
     sys.exit(main())
