@@ -151,9 +151,11 @@ def check_names(signature: Signature) -> None:
 
 def load_error(error: BaseException, message: Load) -> NormanError:
     """Turn whatever was raised while a version was loaded into the error that reports it."""
-    if isinstance(error, NormanError):
-        return error
     report = report_exception(error, Path(message.files))
+    if isinstance(error, NormanError) and not report.in_model:
+        if isinstance(error, LoadFailed):
+            error.reference = message.reference
+        return error
     return LoadFailed(
         f"{message.reference} {_happening(error, report)} while it was loaded.",
         reference=message.reference,

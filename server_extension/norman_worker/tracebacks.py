@@ -85,8 +85,8 @@ def _frames_before(stack: Sequence[traceback.FrameSummary], root: str) -> int:
 
 def hide_paths(text: str, folder: Path) -> str:
     """Shorten paths of this host: files of the model and of packages to their names in there."""
-    prefixes = {str(folder), os.getcwd(), *sys.path, sys.prefix, sys.base_prefix}  # noqa: PTH109
-    prefixes |= {str(Path(prefix).resolve()) for prefix in prefixes if prefix}
+    prefixes = {str(folder), str(Path.cwd()), *filter(None, sys.path)}
+    prefixes |= {str(Path(prefix).resolve()) for prefix in prefixes}
     known = sorted((prefix for prefix in prefixes if len(prefix) > 1), key=len, reverse=True)
     either = "|".join(re.escape(prefix.rstrip(os.sep)) for prefix in known)
     text = re.sub(rf"(?<![\w./-])(?:{either})/", "", text)

@@ -412,3 +412,15 @@ def test_load_names_an_absent_entry(worker, tmp_path: Path):
     )
     assert failure.code == "load_failed"
     assert failure.message == "There is no Python module model.py."
+
+
+def test_failed_load_names_the_reference(refuse_load):
+    assert refuse_load("x = 1").details["reference"] == "m@1"
+
+
+def test_error_of_ours_that_the_model_raises_on_load_is_a_failed_load(refuse_load):
+    failure = refuse_load(
+        "from norman_protocol.errors import QueueFull\nraise QueueFull('not so')\n"
+    )
+    assert failure.code == "load_failed"
+    assert "QueueFull: not so" in failure.details["exception"]
