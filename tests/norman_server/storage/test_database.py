@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sqlite3
 import threading
 from datetime import UTC, datetime, timedelta, timezone
@@ -144,6 +145,25 @@ async def test_a_lock_held_by_another_program_is_told_as_such(path):
     finally:
         holder.close()
         database.close()
+
+
+def test_a_database_that_is_locked_while_it_is_opened_is_told_as_such(path):
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as holder:
+        holder.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(InternalError, match=r"norman\.db is locked by another program"):
+            open_at(path, busy_timeout_s=0.05)
+    open_at(path).close()
+
+
+async def test_no_transaction_runs_in_the_thread_of_the_event_loop(database):
+    def thread_of(_: Connection) -> int:
+        return threading.get_ident()
+
+    writers = {await database.write(thread_of) for _ in range(5)}
+    readers = set(await asyncio.gather(*(database.read(thread_of) for _ in range(20))))
+    assert len(writers) == 1
+    assert len(readers) <= 3
+    assert threading.get_ident() not in writers | readers
 
 
 async def test_a_full_disk_is_told_as_such_and_what_stood_stays(database):
