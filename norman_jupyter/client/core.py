@@ -29,7 +29,6 @@ from norman_jupyter.client.rest import (
     get_request,
     invoke_request,
     model_path,
-    raise_for_error,
     read_answer,
     read_message,
     version_path,
@@ -62,7 +61,7 @@ from norman_protocol.rest import (
     VersionDetail,
 )
 
-__all__ = ["Core", "Transport"]
+__all__ = ["Core", "PathLike", "Transport"]
 
 T = TypeVar("T")
 Transport: TypeAlias = Literal["auto", "local", "rest"]
@@ -277,7 +276,11 @@ class Core:
                 raise
             answer = yield from send(target, request)  # asking twice does no harm
         if answer.status == 401:
-            raise_for_error(answer)
+            kind = "the token" if target.token else "a request without a token"
+            raise Unauthenticated(
+                f"The server at {target.url} (from {target.source}) refused {kind}. Pass the "
+                "server's token: Norman(url=…, token=…), or NORMAN_TOKEN."
+            )
         return answer
 
     def _find(self) -> Steps[Target]:

@@ -43,6 +43,8 @@ class AsyncioLinks:
         loop = asyncio.get_running_loop()
         links = self._loops.get(loop)
         if links is None:
+            for other in [other for other in self._loops if other.is_closed()]:
+                del self._loops[other]  # nobody closed its connections while it ran
             links = self._loops[loop] = _LoopLinks()
         return await links.exchange(call)
 

@@ -70,10 +70,10 @@ class BlockingHttp:
         with self._lock:
             if self._pid != os.getpid():
                 self._pid, self._clients = os.getpid(), {}
-            client = self._clients.get(_origin(target))
+            client = self._clients.get(target.url)
             if client is None:
                 client = httpx.Client(**_settings(target))
-                self._clients[_origin(target)] = client
+                self._clients[target.url] = client
             return client
 
 
@@ -106,10 +106,14 @@ class AsyncioHttp:
     def _client(self, target: Target) -> httpx.AsyncClient:
         import httpx
 
-        clients = self._clients.setdefault(asyncio.get_running_loop(), {})
-        client = clients.get(_origin(target))
+        loop = asyncio.get_running_loop()
+        if loop not in self._clients:
+            for other in [other for other in self._clients if other.is_closed()]:
+                del self._clients[other]  # nobody closed its connections while it ran
+        clients = self._clients.setdefault(loop, {})
+        client = clients.get(target.url)
         if client is None:
-            client = clients[_origin(target)] = httpx.AsyncClient(**_settings(target))
+            client = clients[target.url] = httpx.AsyncClient(**_settings(target))
         return client
 
 
@@ -126,10 +130,6 @@ async def _async_pieces(body: Body) -> AsyncIterator[bytes]:
         yield piece
         if body.on_sent is not None:
             body.on_sent(len(piece))
-
-
-def _origin(target: Target) -> str:
-    return target.url
 
 
 def _settings(target: Target) -> dict[str, Any]:

@@ -33,7 +33,7 @@ from norman_protocol.rest import (
 __all__ = ["OnProgress", "transfer_bundle"]
 
 OnProgress: TypeAlias = Callable[[Progress], None]
-Call: TypeAlias = Callable[[HttpRequest], Steps[HttpAnswer]]
+_Call: TypeAlias = Callable[[HttpRequest], Steps[HttpAnswer]]
 
 _HASH_STEP_BYTES = 64 << 20
 _DIGESTS_PER_QUESTION = 5000
@@ -78,7 +78,7 @@ class _Meter:
 
 
 def transfer_bundle(
-    call: Call, bundle: LocalBundle, name: str, request: PublishRequest, tell: OnProgress
+    call: _Call, bundle: LocalBundle, name: str, request: PublishRequest, tell: OnProgress
 ) -> Steps[VersionDetail]:
     """Send a bundle and wait until its version is ready.
 
@@ -126,7 +126,7 @@ def _hash(bundle: LocalBundle, tell: OnProgress) -> Steps[Manifest]:
 
 
 def _send_missing(
-    call: Call, bundle: LocalBundle, manifest: Manifest, tell: OnProgress
+    call: _Call, bundle: LocalBundle, manifest: Manifest, tell: OnProgress
 ) -> Steps[None]:
     sources = {entry.digest: file for entry, file in zip(manifest.files, bundle.files, strict=True)}
     missing = yield from _ask_missing(call, tuple(sources))
@@ -144,7 +144,7 @@ def _send_missing(
         raise_for_error(answer)
 
 
-def _ask_missing(call: Call, digests: Sequence[str]) -> Steps[tuple[str, ...]]:
+def _ask_missing(call: _Call, digests: Sequence[str]) -> Steps[tuple[str, ...]]:
     missing: list[str] = []
     for start in range(0, len(digests), _DIGESTS_PER_QUESTION):
         question = MissingRequest(digests=tuple(digests[start : start + _DIGESTS_PER_QUESTION]))
@@ -166,12 +166,12 @@ def _store_request(digest: str, file: LocalFile, on_sent: Callable[[int], None])
     )
 
 
-def _publish(call: Call, name: str, request: PublishRequest) -> Steps[VersionDetail]:
+def _publish(call: _Call, name: str, request: PublishRequest) -> Steps[VersionDetail]:
     answer = yield from call(json_request("POST", f"{model_path(name)}/versions", request))
     return read_answer(VersionDetail, answer)
 
 
-def _wait(call: Call, version: VersionDetail, tell: OnProgress) -> Steps[VersionDetail]:
+def _wait(call: _Call, version: VersionDetail, tell: OnProgress) -> Steps[VersionDetail]:
     """Wait while the version is loading; each question has its own deadline at the server."""
     created = version.created
     reference = Reference(name=version.name, selector=version.number)

@@ -19,16 +19,16 @@ from norman_protocol.errors import BundleInvalid, NameInvalid
 from norman_protocol.references import parse_name
 
 __all__ = [
-    "SKIPPED_NAMES",
-    "SKIPPED_SUFFIXES",
+    "_SKIPPED_NAMES",
+    "_SKIPPED_SUFFIXES",
     "LocalBundle",
     "LocalFile",
     "default_name",
     "open_bundle",
 ]
 
-SKIPPED_NAMES = frozenset({"__pycache__", ".git", ".ipynb_checkpoints", ".DS_Store"})
-SKIPPED_SUFFIXES = (".pyc",)
+_SKIPPED_NAMES = frozenset({"__pycache__", ".git", ".ipynb_checkpoints", ".DS_Store"})
+_SKIPPED_SUFFIXES = (".pyc",)
 
 _MAX_ENTRIES = 100_000
 _MAX_DEPTH = 64
@@ -232,7 +232,7 @@ def _entries(folder: Path, prefix: str) -> list[os.DirEntry[str]]:
             return [
                 entry
                 for entry in entries
-                if entry.name not in SKIPPED_NAMES and not entry.name.endswith(SKIPPED_SUFFIXES)
+                if entry.name not in _SKIPPED_NAMES and not entry.name.endswith(_SKIPPED_SUFFIXES)
             ]
     except OSError as error:
         shown = prefix.rstrip("/") or str(folder)

@@ -292,3 +292,13 @@ def test_files_and_large_arrays_are_read_off_the_loop(tmp_path) -> None:
 def test_unknown_transport_is_a_programming_error() -> None:
     with pytest.raises(ValueError, match="auto, local, rest"):
         make_core(Hand(lambda effect: None), LOCAL, transport="carrier pigeon")
+
+
+@pytest.mark.parametrize(("token", "refused"), [("t", "the token"), (None, "without a token")])
+def test_refused_token_says_where_and_how_to_pass_another(token: str | None, refused: str) -> None:
+    target = Target(url="http://far/", token=token, source="NORMAN_URL", chosen=True)
+    hand = Hand(lambda effect: error("unauthenticated", 401))
+    with pytest.raises(Unauthenticated, match=refused) as caught:
+        hand.run(make_core(hand, target).status())
+    assert "http://far/ (from NORMAN_URL)" in caught.value.message
+    assert "NORMAN_TOKEN" in caught.value.message
