@@ -115,7 +115,8 @@ def test_lost_server_is_told_and_found_again_without_reload(
 
     lab.stop()
     expect(panel.get_by_role("alert")).to_contain_text("The server does not answer")
-    expect(greeter).to_be_visible()  # what was known stays
+    expect(fact(panel, "Executor")).to_have_text("ready (last known)")
+    expect(greeter).to_be_visible()
     keep_screenshot(page, tmp_path, "lost")
 
     lab.start()

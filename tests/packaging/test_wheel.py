@@ -168,7 +168,7 @@ def test_install_enables_the_jupyterlab_extension(
 
 def test_install_brings_the_command(installed: tuple[Path, dict[str, str]], tmp_path: Path) -> None:
     programs, env = installed
-    assert "upload" in call([programs / "norman", "--help"], env=env, cwd=tmp_path)
+    assert "norman serve" in call([programs / "norman", "--help"], env=env, cwd=tmp_path)
 
 
 def test_uninstall_leaves_nothing_behind(

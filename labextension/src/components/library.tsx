@@ -20,6 +20,7 @@ interface ILibraryProps {
 export function Library(props: ILibraryProps): React.JSX.Element {
   const { state, trans, onRefresh, onShowMore } = props;
   const { connection, status } = state;
+  const stale = status !== null && connection.kind !== 'online';
   return (
     <>
       <header className="norman-Header">
@@ -30,7 +31,7 @@ export function Library(props: ILibraryProps): React.JSX.Element {
           onClick={onRefresh}
         />
       </header>
-      <div className="norman-Body">
+      <div className="norman-Body" data-stale={stale}>
         <Notice connection={connection} trans={trans} onRetry={onRefresh} />
         {connection.kind === 'loading' ? (
           <p className="norman-Loading" role="status">
@@ -41,7 +42,7 @@ export function Library(props: ILibraryProps): React.JSX.Element {
           <>
             <Server
               status={status}
-              stale={connection.kind !== 'online'}
+              stale={stale}
               versionsDiffer={state.versionsDiffer}
               trans={trans}
             />

@@ -22,17 +22,20 @@ export function Server(props: IServerProps): React.JSX.Element {
   const deployments = status.executor.deployments ?? [];
   const ready = deployments.filter(each => each.state === 'ready').length;
   return (
-    <section
-      className="norman-Server"
-      aria-label={trans.__('Server')}
-      data-stale={stale}
-    >
+    <section className="norman-Server" aria-label={trans.__('Server')}>
       <dl className="norman-Facts">
         <dt>{trans.__('Executor')}</dt>
         <dd>
           <State
             state={status.executor.state}
-            label={executorLabel(status.executor, trans)}
+            label={
+              stale
+                ? trans.__(
+                    '%1 (last known)',
+                    executorLabel(status.executor, trans)
+                  )
+                : executorLabel(status.executor, trans)
+            }
           />
         </dd>
         <dt>{trans.__('Models')}</dt>
