@@ -12,7 +12,7 @@ from typing import Any
 from jupyter_core.paths import jupyter_data_dir
 from jupyter_server.extension.application import ExtensionApp
 from jupyter_server.serverapp import ServerApp
-from traitlets import Float, Integer, List, TraitError, Unicode, default, validate
+from traitlets import Float, Integer, List, TraitError, Unicode, validate
 
 from norman_protocol.messages import ExecutorLimits
 from norman_server.api.routes import build_handlers
@@ -64,10 +64,11 @@ class NormanExtension(ExtensionApp):
     serverapp_config = {"open_browser": False}  # noqa: RUF012 - the base class's own way
 
     home = Unicode(
+        "",
         help=(
-            "Folder that holds everything: databases, blobs, models, logs. A path; by default "
-            "'norman' in Jupyter's data folder. One server at a time serves it."
-        )
+            "Folder that holds everything: databases, blobs, models, logs. An absolute path; "
+            "empty for 'norman' in Jupyter's data folder. One server at a time serves it."
+        ),
     ).tag(config=True)
 
     allowed_interpreters = List(
@@ -97,14 +98,12 @@ class NormanExtension(ExtensionApp):
     json_body_limit_bytes = _bytes(16 * _MIB, "Largest JSON body of other REST requests.")
     blob_limit_bytes = _bytes(1 << 40, "Largest file of an upload.")
 
-    @default("home")
-    def _default_home(self) -> str:
-        return str(Path(jupyter_data_dir()) / "norman")
-
     @validate("home")
     def _check_home(self, proposal: Any) -> str:
+        if not proposal["value"]:
+            return ""
         path = Path(proposal["value"]).expanduser()
-        if not proposal["value"] or not path.is_absolute():
+        if not path.is_absolute():
             raise TraitError(f"home must be an absolute path, not {proposal['value']!r}.")
         return os.path.normpath(path)
 
@@ -155,7 +154,7 @@ class NormanExtension(ExtensionApp):
                 f"({self.max_timeout_s:g})."
             )
         return ServerSettings(
-            home=Path(self.home),
+            home=Path(self.home) if self.home else Path(jupyter_data_dir(), "norman"),
             runtime_folder=Path(self._jupyter.runtime_dir),
             version=_version(),
             executor=ExecutorLimits(

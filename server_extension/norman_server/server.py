@@ -98,6 +98,11 @@ class NormanServer:
         """Build and start everything in the background; Jupyter doesn't wait for it."""
         self._starting = asyncio.create_task(self._start_safely(), name="norman-start")
 
+    async def wait_started(self) -> None:
+        """Return when `start` has succeeded or failed; the slot tells which."""
+        if self._starting is not None:
+            await asyncio.shield(self._starting)
+
     async def stop(self) -> None:
         """End everything that was started, processes and threads included."""
         self.withdraw()
@@ -252,7 +257,8 @@ def socket_path_for(home: Path) -> Path:
         return path
     name = f"norman-{os.getuid()}-{sha256(os.fsencode(home)).hexdigest()[:16]}"
     folder = Path(tempfile.gettempdir()) / name
-    folder.mkdir(mode=0o700, exist_ok=True)
+    with contextlib.suppress(FileExistsError):
+        folder.mkdir(mode=0o700)
     found = folder.lstat()
     private = stat.S_ISDIR(found.st_mode) and not found.st_mode & 0o077
     if not private or found.st_uid != os.getuid():

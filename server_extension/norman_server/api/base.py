@@ -5,9 +5,8 @@ from __future__ import annotations
 import hmac
 import re
 from collections.abc import Awaitable
-from dataclasses import dataclass, field
 from http.client import responses
-from typing import Any, ClassVar, Literal, TypeAlias, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from jupyter_server import CallContext
 from jupyter_server.auth.identity import User
@@ -24,63 +23,16 @@ from norman_protocol.errors import (
     Unauthenticated,
 )
 from norman_protocol.identifiers import new_id
+from norman_server.api.operations import Action, Operation, Route, decode_query
 from norman_server.api.services import Services, ServiceSlot, retry_after
 from norman_server.api.statuses import CODES, error_body, status_of
 
-__all__ = ["Action", "Handler", "Operation", "QueryParameter", "Route"]
+__all__ = ["Handler", "too_large"]
 
 T = TypeVar("T")
-Action: TypeAlias = Literal["read", "write", "execute"]
-Body: TypeAlias = Literal["none", "json", "frame", "blob"]
-
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_.:-]{1,100}")
 _BEARER = "Bearer "
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class QueryParameter:
-    """A parameter in a URL's query."""
-
-    name: str
-    kind: type[str | int | float]
-    description: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Operation:
-    """One verb of one route.
-
-    Attributes
-    ----------
-    request
-        Class of the JSON body, None where there is none.
-    answers
-        Status → class of the JSON answer (None: not described by a class).
-    body
-        What the body may be, which decides its bound.
-    """
-
-    verb: Literal["GET", "POST", "PUT"]
-    action: Action
-    summary: str
-    answers: dict[int, type[Any] | None]
-    request: type[Any] | None = None
-    body: Body = "none"
-    query: tuple[QueryParameter, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Route:
-    """One path with its verbs; ``{name}`` stands for one segment."""
-
-    path: str
-    handler: type[Handler]
-    operations: tuple[Operation, ...]
-    verbs: dict[str, Operation] = field(init=False)
-
-    def __post_init__(self) -> None:
-        verbs = {operation.verb: operation for operation in self.operations}
-        object.__setattr__(self, "verbs", verbs)
+_SLACK_BYTES = 1 << 20
 
 
 @web.stream_request_body
@@ -210,9 +162,10 @@ class Handler(APIHandler):
         limit_bytes = self.body_limit_bytes()
         declared = self._declared_bytes()
         if declared > limit_bytes:
-            raise _too_large(declared, limit_bytes)
+            raise too_large(declared, limit_bytes)
         self._charge(declared)
-        self.request.connection.set_max_body_size(limit_bytes)  # type: ignore[union-attr]  # HTTP/1 has it
+        # tornado's own bound, which ends the connection without a word, is to come after ours.
+        self.request.connection.set_max_body_size(limit_bytes + _SLACK_BYTES)  # type: ignore[union-attr]  # HTTP/1 has it
 
     def body_limit_bytes(self) -> int:
         """Return how long the body of this request may be."""
@@ -242,14 +195,19 @@ class Handler(APIHandler):
         limit_bytes = self.body_limit_bytes()
         try:
             if received > limit_bytes:
-                raise _too_large(received, limit_bytes)
+                raise too_large(received, limit_bytes)
             self._charge(received)
         except NormanError as error:
-            self.body_fault = error
-            self.body.clear()
+            self.fail_body(error)
             return None
         self.body += chunk
         return None
+
+    def fail_body(self, error: NormanError) -> None:
+        """Answer now that the body can't be taken; the rest of it is not read."""
+        self.body_fault = error
+        self._ends_connection = True
+        self.send_error(status_of(error), exc_info=(type(error), error, None))
 
     def _charge(self, total_bytes: int) -> None:
         if self.CHARGES_BODY and total_bytes > self._charged_bytes:
@@ -271,18 +229,6 @@ class Handler(APIHandler):
         super().on_connection_close()
         self.release_body()
 
-    def whole_body(self) -> bytearray:
-        """Return the body.
-
-        Raises
-        ------
-        PayloadTooLarge, QueueFull
-            It was refused on its way.
-        """
-        if self.body_fault is not None:
-            raise self.body_fault
-        return self.body
-
     def decode_body(self, cls: type[T]) -> T:
         """Decode the JSON body.
 
@@ -291,7 +237,7 @@ class Handler(APIHandler):
         RequestInvalid
             Not JSON, or not what the class says.
         """
-        return decode(cls, parse_json(self.whole_body()))
+        return decode(cls, parse_json(self.body))
 
     # --- the query --------------------------------------------------------------------------
 
@@ -303,18 +249,11 @@ class Handler(APIHandler):
         RequestInvalid
             A parameter is unknown, given twice, or not of its kind.
         """
-        known = {parameter.name: parameter for parameter in self.operation.query}
-        found: dict[str, Any] = dict.fromkeys(known)
-        for name, texts in self.request.query_arguments.items():
-            parameter = known.get(name)
-            if parameter is None:
-                if name in _FOREIGN_PARAMETERS:
-                    continue
-                raise _unknown_parameter(name, known)
-            if len(texts) > 1:
-                raise RequestInvalid(f"The parameter {name} is given twice.", field=name)
-            found[name] = _convert(parameter, self.decode_argument(texts[0], name))
-        return found
+        given = {
+            name: [self.decode_argument(text, name) for text in texts]
+            for name, texts in self.request.query_arguments.items()
+        }
+        return decode_query(self.operation.query, given)
 
     # --- answers ----------------------------------------------------------------------------
 
@@ -362,10 +301,6 @@ class Handler(APIHandler):
         )
 
 
-_FOREIGN_PARAMETERS = frozenset({"token", "no_track_activity", "_xsrf", "_"})
-"""Jupyter's own, and the one with which browsers are kept from caching."""
-
-
 def _as_norman_error(raised: BaseException | None, status_code: int) -> NormanError:
     if isinstance(raised, NormanError):
         return raised
@@ -388,7 +323,8 @@ def _unauthenticated() -> Unauthenticated:
     )
 
 
-def _too_large(size_bytes: int, limit_bytes: int) -> PayloadTooLarge:
+def too_large(size_bytes: int, limit_bytes: int) -> PayloadTooLarge:
+    """Make the error for a body over its bound."""
     if not limit_bytes:
         return PayloadTooLarge("This request takes no body.", size_bytes=size_bytes, limit_bytes=0)
     return PayloadTooLarge(
@@ -396,27 +332,3 @@ def _too_large(size_bytes: int, limit_bytes: int) -> PayloadTooLarge:
         size_bytes=size_bytes,
         limit_bytes=limit_bytes,
     )
-
-
-def _unknown_parameter(name: str, known: dict[str, QueryParameter]) -> RequestInvalid:
-    names = ", ".join(known)
-    hint = f"Those of this route: {names}." if names else "This route takes none."
-    return RequestInvalid(
-        f"There is no parameter {name[:60]!r}. {hint}", field=name[:60], nearest=list(known)
-    )
-
-
-def _convert(parameter: QueryParameter, text: str) -> Any:
-    try:
-        value = parameter.kind(text)
-    except ValueError:
-        kind = "text" if parameter.kind is str else "a number"
-        raise RequestInvalid(
-            f"The parameter {parameter.name} must be {kind}, not {text[:60]!r}.",
-            field=parameter.name,
-        ) from None
-    if isinstance(value, float) and not abs(value) < float("inf"):
-        raise RequestInvalid(
-            f"The parameter {parameter.name} must be finite.", field=parameter.name
-        )
-    return value

@@ -7,9 +7,9 @@ from collections.abc import Awaitable
 from typing import ClassVar
 
 from norman_bundle.manifest import parse_digest
-from norman_protocol.errors import NormanError, RequestInvalid
+from norman_protocol.errors import NormanError
 from norman_protocol.rest import BlobStored, MissingAnswer, MissingRequest
-from norman_server.api.base import Handler
+from norman_server.api.base import Handler, too_large
 from norman_server.storage.blobs.base import BlobWriter
 
 __all__ = ["BlobHandler", "MissingHandler"]
@@ -52,9 +52,13 @@ class BlobHandler(Handler):
 
     def data_received(self, chunk: bytes) -> Awaitable[None] | None:
         """Write what came, in large pieces; the sender waits meanwhile."""
+        self._received_bytes += len(chunk)
         if self._writer is None or self.body_fault is not None:
             return None
-        self._received_bytes += len(chunk)
+        limit_bytes = self.body_limit_bytes()
+        if self._received_bytes > limit_bytes:
+            self.fail_body(too_large(self._received_bytes, limit_bytes))
+            return None
         self.body += chunk
         if len(self.body) < _WRITTEN_BYTES:
             return None
@@ -63,16 +67,14 @@ class BlobHandler(Handler):
     async def put(self, digest: str) -> None:  # noqa: ARG002 - prepare has checked it
         """Finish the blob, or say that it was there."""
         if self._stored:
-            size_bytes = self._declared_bytes()
-            await self.answer(BlobStored(digest=self._digest, size_bytes=size_bytes))
+            stored = BlobStored(digest=self._digest, size_bytes=self._received_bytes)
+            await self.answer(stored)
             return
         await self._write()
-        writer = self._writer
-        if self.body_fault is not None:
-            raise self.body_fault
-        if writer is None:
-            raise RequestInvalid("The request ended before its bytes came.")
         async with self._writing:
+            writer = self._writer
+            if writer is None or self.body_fault is not None:
+                return  # answered already
             self._writer = None
             try:
                 size_bytes = await asyncio.to_thread(writer.commit)
@@ -90,7 +92,7 @@ class BlobHandler(Handler):
             try:
                 await asyncio.to_thread(writer.write, chunk)
             except NormanError as error:
-                self.body_fault = error
+                self.fail_body(error)
 
     async def _abort(self) -> None:
         async with self._writing:

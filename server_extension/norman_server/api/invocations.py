@@ -75,7 +75,7 @@ class InvocationsHandler(Handler):
 
     async def _invoke_frame(self) -> None:
         limits = FrameLimits(body_bytes=self.slot.limits.frame_body_bytes)
-        message = decode_message(decode_frame(bytes(self.whole_body()), limits))
+        message = decode_message(decode_frame(bytes(self.body), limits))
         if not isinstance(message, Invoke):
             raise ProtocolViolation(f"A call's frame holds an invoke message, not {message.TYPE}.")
         kernel_id = None if message.caller is None else message.caller.kernel_id

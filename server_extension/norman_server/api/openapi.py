@@ -14,7 +14,7 @@ from typing import Any, Literal, Union
 
 from norman_protocol.decoding import JsonValue
 from norman_protocol.rest import API_PATH, FRAME_MEDIA_TYPE, ErrorBody
-from norman_server.api.base import Operation, QueryParameter, Route
+from norman_server.api.operations import Operation, QueryParameter, Route
 
 __all__ = ["Schemas", "build_document"]
 

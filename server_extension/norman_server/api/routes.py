@@ -21,7 +21,7 @@ from norman_protocol.rest import (
     ServerStatus,
     VersionDetail,
 )
-from norman_server.api.base import Handler, Operation, QueryParameter, Route
+from norman_server.api.base import Handler
 from norman_server.api.blobs import BlobHandler, MissingHandler
 from norman_server.api.invocations import InvocationHandler, InvocationsHandler
 from norman_server.api.models import (
@@ -35,6 +35,7 @@ from norman_server.api.models import (
     VersionsHandler,
 )
 from norman_server.api.openapi import build_document
+from norman_server.api.operations import Operation, QueryParameter, Route
 from norman_server.api.services import ServiceSlot
 from norman_server.api.status import NoRouteHandler, OpenApiHandler, StatusHandler
 

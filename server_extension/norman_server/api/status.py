@@ -5,7 +5,8 @@ from __future__ import annotations
 from norman_protocol import PROTOCOL_VERSIONS
 from norman_protocol.decoding import JsonValue, dump_json
 from norman_protocol.rest import ServerStatus
-from norman_server.api.base import Handler, Route
+from norman_server.api.base import Handler
+from norman_server.api.operations import Route
 from norman_server.api.services import ServiceSlot
 
 __all__ = ["NoRouteHandler", "OpenApiHandler", "StatusHandler"]

@@ -23,7 +23,8 @@ from norman_server.deployments.turns import Turns
 from norman_server.deployments.waiting import Waiters
 from norman_server.domain.records import ModelRouting, VersionRecord
 from norman_server.environments.interpreters import Interpreters
-from norman_server.executor.supervisor import Session, Supervisor
+from norman_server.executor.session import Session
+from norman_server.executor.supervisor import Supervisor
 from norman_server.registry.service import Registry
 from norman_server.registry.uploads import find_format
 from norman_server.storage.opening import Storage

@@ -11,7 +11,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeAlias, TypeVar
+from typing import Literal, TypeAlias
 
 from norman_protocol.errors import ExecutorUnavailable, Interrupted, NormanError, ProtocolViolation
 from norman_protocol.messages import (
@@ -26,8 +26,9 @@ from norman_protocol.messages import (
 from norman_protocol.rest import ExecutorStatus
 from norman_server.executor.connection import Connection
 from norman_server.executor.leftovers import Ledger, ProcessRecord, process_record
+from norman_server.executor.session import Session
 
-__all__ = ["EXECUTOR_COMMAND", "ExecutorSettings", "Session", "Supervisor"]
+__all__ = ["EXECUTOR_COMMAND", "ExecutorSettings", "Supervisor"]
 
 _log = logging.getLogger(__name__)
 
@@ -40,7 +41,6 @@ _MAX_BACKOFF_S = 10.0
 EXECUTOR_COMMAND = (sys.executable, "-m", "norman_executor")
 
 State: TypeAlias = Literal["starting", "ready", "restarting", "stopped"]
-M = TypeVar("M", bound=Message)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,50 +67,6 @@ class ExecutorSettings:
     limits: ExecutorLimits
     command: Sequence[str] = EXECUTOR_COMMAND
     end_timeout_s: float = 10.0
-
-
-class Session:
-    """One life of the executor process: its control connection and what it is called."""
-
-    def __init__(
-        self, *, connection: Connection, process: asyncio.subprocess.Process, executor_id: str
-    ) -> None:
-        self._connection = connection
-        self.process = process
-        self.executor_id = executor_id
-        self.started = time.monotonic()
-
-    @property
-    def is_open(self) -> bool:
-        """Whether this life still goes on."""
-        return self._connection.is_open
-
-    def new_id(self) -> str:
-        """Return an id for a control message."""
-        return self._connection.new_id()
-
-    async def request(self, message: Message, answer: type[M], *, timeout_s: float = 60.0) -> M:
-        """Send a control message and wait for its answer.
-
-        Raises
-        ------
-        Interrupted
-            The executor ended meanwhile.
-        ExecutorUnavailable
-            It didn't answer in time.
-        NormanError
-            What it reported.
-        """
-        try:
-            async with asyncio.timeout(timeout_s):
-                received = await self._connection.request(message.id, message)  # type: ignore[attr-defined]  # each control message has one
-        except TimeoutError as error:
-            raise ExecutorUnavailable(
-                f"The executor didn't answer within {timeout_s:g} s."
-            ) from error
-        if not isinstance(received, answer):
-            raise ProtocolViolation(f"A {received.TYPE} message doesn't answer {message.TYPE}.")
-        return received
 
 
 class Supervisor:
@@ -246,7 +202,16 @@ class Supervisor:
     async def _live(self) -> None:
         """Run one life of the executor from spawning to its end."""
         session: Session | None = None
-        process, connection = await self._spawn()
+        # A process that is being made can't be taken back: also who is cancelled meanwhile waits
+        # for it, to end it.
+        spawning = asyncio.ensure_future(self._spawn())
+        try:
+            process, connection = await asyncio.shield(spawning)
+        except asyncio.CancelledError:
+            (spawned,) = await asyncio.gather(spawning, return_exceptions=True)
+            if not isinstance(spawned, BaseException):
+                await self._clean(*spawned, None)
+            raise
         try:
             session = await self._configure(process, connection)
             await self._on_started(session)

@@ -381,8 +381,10 @@ def test_foreign_interpreter_is_refused(client):
         (b"import nonexistent_package", "nonexistent_package"),
         (b"x = 3", "predict"),
         (
-            (b"class Model:\n    def load(self, files, device): raise OSError('at load')\n"
-            b"    def predict(self, x: int) -> int: return x"),
+            (
+                b"class Model:\n    def load(self, files, device): raise OSError('at load')\n"
+                b"    def predict(self, x: int) -> int: return x"
+            ),
             "at load",
         ),
         (b"import os; os._exit(3)", "3"),

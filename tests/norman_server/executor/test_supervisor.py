@@ -15,10 +15,10 @@ import pytest
 from norman_protocol.errors import ExecutorUnavailable, Interrupted, ModelNotFound
 from norman_protocol.messages import Caller, Done, ExecutorLimits, Forget
 from norman_server.executor.relay import Relay
+from norman_server.executor.session import Session
 from norman_server.executor.supervisor import (
     EXECUTOR_COMMAND,
     ExecutorSettings,
-    Session,
     Supervisor,
 )
 
