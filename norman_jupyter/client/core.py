@@ -41,10 +41,13 @@ from norman_protocol.errors import (
     BundleInvalid,
     ExecutorUnavailable,
     Interrupted,
+    ModelNotFound,
     NormanError,
+    NotReady,
     ProtocolViolation,
     ServerNotFound,
     Unauthenticated,
+    VersionNotFound,
 )
 from norman_protocol.messages import Failure, InvocationState, Invoke, Message, Result
 from norman_protocol.references import parse_name, parse_reference
@@ -74,6 +77,8 @@ _SHORTEST_PAUSE_S = 0.05
 # The executor keeps the deadline. These catch one that hangs: it is given a little longer.
 _DEADLINE_GRACE_S = 10.0
 _LONGEST_CALL_S = 3600.0 + 300.0
+
+_ROUTING_CODES = (ModelNotFound.code, VersionNotFound.code, NotReady.code)
 
 
 class Core:
@@ -164,16 +169,19 @@ class Core:
             target = self._target or (yield from self._find())
             if target.socket_path is not None:
                 try:
-                    return (yield from exchange(target, message, wait_s))
+                    answer = yield from exchange(target, message, wait_s)
                 except LinkUnavailable as error:
                     if self._transport == "local":
                         raise _no_link(error) from error
+                else:
+                    if self._transport == "local" or not _may_be_outdated(answer):
+                        return answer
             elif self._transport == "local":
                 raise ServerNotFound(
                     f"The server at {target.url} has no data socket that can be reached from here."
                 )
-        answer = yield from self._call(invoke_request(message, answer_timeout_s=wait_s))
-        return read_message(answer)
+        relayed = yield from self._call(invoke_request(message, answer_timeout_s=wait_s))
+        return read_message(relayed)
 
     # --- uploads ------------------------------------------------------------------------------
 
@@ -344,6 +352,14 @@ def _no_link(error: LinkUnavailable) -> NormanError:
     return ExecutorUnavailable(
         f"The executor can't be reached: {error}", retry_after_s=_SHORTEST_PAUSE_S
     )
+
+
+def _may_be_outdated(answer: Message) -> bool:
+    """Whether the executor refused what the server may know better.
+
+    An executor that was started a moment ago hasn't heard of every version yet.
+    """
+    return isinstance(answer, Failure) and answer.code in _ROUTING_CODES
 
 
 def _tell_nobody(progress: Progress) -> None:

@@ -211,6 +211,29 @@ def test_executor_that_does_not_come_back_is_given_up(timeout_s, patience_s: flo
     assert patience_s - 0.5 <= hand.now <= patience_s
 
 
+@pytest.mark.parametrize("code", ["model_not_found", "version_not_found", "not_ready"])
+def test_executor_that_does_not_know_a_version_yet_is_not_believed(code: str) -> None:
+    def script(effect: Effect) -> Any:
+        if isinstance(effect, Exchange):
+            return Failure(id="1", code=code, message="never heard of it")
+        return status() if path(effect) == "GET status" else frame(result())
+
+    hand = Hand(script)
+    assert hand.run(invoke(make_core(hand, LOCAL))).value == "hi"
+
+
+def test_server_has_the_last_word_on_what_there_is() -> None:
+    def script(effect: Effect) -> Any:
+        if isinstance(effect, Exchange):
+            return Failure(id="1", code="model_not_found", message="from the executor")
+        return status() if path(effect) == "GET status" else error("model_not_found", 404)
+
+    hand = Hand(script)
+    with pytest.raises(ModelNotFound, match="no"):
+        hand.run(invoke(make_core(hand, LOCAL)))
+    assert len(hand.sent(Exchange)) == 1
+
+
 @pytest.mark.parametrize("lost", [Interrupted("gone"), QueueFull("busy"), ModelNotFound("no")])
 def test_call_that_may_have_run_or_was_refused_is_not_sent_twice(lost: Exception) -> None:
     hand = Hand(lambda effect: lost)
