@@ -22,6 +22,7 @@ __all__ = [
     "Frame",
     "FrameDecoder",
     "FrameLimits",
+    "assemble_frame",
     "buffer_bytes",
     "decode_frame",
     "encode_frame",
@@ -38,7 +39,7 @@ ALIGNMENT_BYTES = 64
 _PREFIX = struct.Struct("<4sIQ")
 PREFIX_BYTES = _PREFIX.size
 """What `frame_bytes` must see of a frame."""
-_PADDING = bytes(ALIGNMENT_BYTES)
+_PADDING = [bytes(size_bytes) for size_bytes in range(ALIGNMENT_BYTES)]
 _MAPPED_BYTES = 2 << 20
 """From this size on a body is mapped: the system gives its pages as bytes arrive, so that a length
 that lies costs one page. Below, reused memory is faster than new pages."""
@@ -87,21 +88,30 @@ def encode_frame(header: dict[str, Any], buffers: Sequence[Buffer] = ()) -> list
     b'NRMN\r\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00{"type":"hi"}'
     """
     if not buffers:
-        text = dump_json(header, surrogates="replace")
-        return [_PREFIX.pack(_MAGIC, len(text), 0) + text]
+        return assemble_frame(dump_json(header, surrogates="replace"), ())
+    sized = {**header, "buffers": list(map(buffer_bytes, buffers))}
+    return assemble_frame(dump_json(sized, surrogates="replace"), buffers)
+
+
+def assemble_frame(header: bytes, buffers: Sequence[Buffer]) -> list[Buffer]:
+    """Put a frame together from its header as it is written, sizes of buffers included.
+
+    Raises
+    ------
+    PayloadTooLarge
+        There are more buffers than a peer takes.
+    """
     _check_size("number of buffers", len(buffers), _DEFAULT_LIMITS.buffers)
-    views = [memoryview(buffer).cast("B") for buffer in buffers]
-    sized = {**header, "buffers": [view.nbytes for view in views]}
-    text = dump_json(sized, surrogates="replace")
     body_bytes = 0
     pieces: list[Buffer] = [b""]
-    for view in views:
-        pieces.append(view)
-        padded = _padded(view.nbytes)
-        if padded != view.nbytes:
-            pieces.append(_PADDING[: padded - view.nbytes])
-        body_bytes += padded
-    pieces[0] = _PREFIX.pack(_MAGIC, len(text), body_bytes) + text
+    for buffer in buffers:
+        size_bytes = buffer_bytes(buffer)
+        pieces.append(buffer)
+        padding = -size_bytes % ALIGNMENT_BYTES
+        if padding:
+            pieces.append(_PADDING[padding])
+        body_bytes += size_bytes + padding
+    pieces[0] = _PREFIX.pack(_MAGIC, len(header), body_bytes) + header
     return pieces
 
 
@@ -291,8 +301,9 @@ def frame_bytes(prefix: Buffer, limits: FrameLimits | None = None) -> int:
 def _check_prefix(magic: bytes, header_bytes: int, body_bytes: int, limits: FrameLimits) -> None:
     if magic != _MAGIC:
         raise ProtocolViolation("These bytes are not a Norman frame.")
-    _check_size("header", header_bytes, limits.header_bytes)
-    _check_size("body", body_bytes, limits.body_bytes)
+    if header_bytes > limits.header_bytes or body_bytes > limits.body_bytes:
+        _check_size("header", header_bytes, limits.header_bytes)
+        _check_size("body", body_bytes, limits.body_bytes)
 
 
 def _check_size(name: str, size: int, limit: int) -> None:
@@ -316,9 +327,12 @@ def _parse_header(
     sizes = header.pop("buffers", [])
     if type(sizes) is not list or len(sizes) > limits.buffers:
         raise ProtocolViolation("The frame's list of buffers is no list, or too long.")
-    if any(type(size) is not int or size < 0 for size in sizes):
-        raise ProtocolViolation("The size of a buffer is not a whole number of bytes.")
-    if sum(map(_padded, sizes)) != body_bytes:
+    total = 0
+    for size in sizes:
+        if type(size) is not int or size < 0:
+            raise ProtocolViolation("The size of a buffer is not a whole number of bytes.")
+        total += _padded(size)
+    if total != body_bytes:
         raise ProtocolViolation("The sizes of the buffers don't add up to the body.")
     return header, sizes
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from json.encoder import encode_basestring
 from typing import Any, Literal, TypeAlias, cast, get_args
 
+from norman_protocol.decoding import dump_json
 from norman_protocol.errors import ProtocolViolation
 from norman_protocol.frames import Buffer, buffer_bytes
 from norman_protocol.tensors import tensor_bytes
@@ -16,6 +19,7 @@ __all__ = [
     "describe_value",
     "join_values",
     "split_values",
+    "write_descriptors",
 ]
 
 Kind: TypeAlias = Literal["tensor", "text", "json", "bytes"]
@@ -70,21 +74,53 @@ def describe_value(value: Value) -> str:
     return f"{value.kind} ({value.size_bytes} B)"
 
 
+def _descriptor(
+    kind: Kind, dtype: str | None, shape: tuple[int, ...] | None, file_name: str | None
+) -> dict[str, Any]:
+    descriptor: dict[str, Any] = {"kind": kind}
+    if kind == "tensor":
+        descriptor["dtype"] = dtype
+        descriptor["shape"] = shape
+    if file_name is not None:
+        descriptor["file_name"] = file_name
+    return descriptor
+
+
+@lru_cache(maxsize=4096)
+def _descriptor_text(
+    kind: Kind, dtype: str | None, shape: tuple[int, ...] | None, file_name: str | None
+) -> str:
+    return dump_json(_descriptor(kind, dtype, shape, file_name), surrogates="replace").decode()
+
+
 def join_values(values: Mapping[str, Value]) -> tuple[dict[str, Any], list[Buffer]]:
     """Write named values as the descriptors for a frame's header and the buffers beside it.
 
     The order of the mapping is the order of the buffers.
     """
-    descriptors: dict[str, Any] = {}
-    for name, value in values.items():
-        descriptor: dict[str, Any] = {"kind": value.kind}
-        if value.kind == "tensor":
-            descriptor["dtype"] = value.dtype
-            descriptor["shape"] = value.shape
-        if value.file_name is not None:
-            descriptor["file_name"] = value.file_name
-        descriptors[name] = descriptor
+    descriptors = {
+        name: _descriptor(value.kind, value.dtype, value.shape, value.file_name)
+        for name, value in values.items()
+    }
     return descriptors, [value.buffer for value in values.values()]
+
+
+def write_descriptors(values: Mapping[str, Value]) -> str:
+    """Write the descriptors of named values as JSON, as `join_values` would give them.
+
+    The text of a descriptor is kept: the calls of one model mostly bring the same shapes.
+
+    Examples
+    --------
+    >>> write_descriptors({"x": Value(kind="tensor", dtype="int8", shape=(2,), buffer=b"ab")})
+    '{"x":{"kind":"tensor","dtype":"int8","shape":[2]}}'
+    """
+    texts = [
+        f"{encode_basestring(name)}:"
+        f"{_descriptor_text(value.kind, value.dtype, value.shape, value.file_name)}"
+        for name, value in values.items()
+    ]
+    return f"{{{','.join(texts)}}}"
 
 
 def split_values(descriptors: Any, buffers: Sequence[Buffer]) -> dict[str, Value]:

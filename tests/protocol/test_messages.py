@@ -142,8 +142,7 @@ def test_nested_values_are_decoded_into_their_classes() -> None:
 def test_buffers_of_values_are_not_copied() -> None:
     data = bytearray(b"abc")
     message = Invoke(id="1", reference="a", values={"x": Value(kind="bytes", buffer=data)})
-    views = [piece for piece in encode_message(message) if isinstance(piece, memoryview)]
-    assert [view.obj for view in views] == [data]
+    assert [piece is data for piece in encode_message(message)].count(True) == 1
 
 
 def test_defaults_stay_unsaid() -> None:

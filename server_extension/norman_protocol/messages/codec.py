@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+import math
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
+from json.encoder import encode_basestring
 from typing import Any
 
-from norman_protocol.decoding import decode, encode
+from norman_protocol.decoding import decode, dump_json, encode
 from norman_protocol.errors import NormanError, ProtocolViolation, RequestInvalid
-from norman_protocol.frames import Buffer, Frame, encode_frame
+from norman_protocol.frames import Buffer, Frame, assemble_frame, buffer_bytes
 from norman_protocol.messages import control, data, journal, worker
-from norman_protocol.messages.base import Message
+from norman_protocol.messages.base import Caller, Message, Timings
 from norman_protocol.messages.data import Failure
-from norman_protocol.values import Value, join_values, split_values
+from norman_protocol.values import Value, split_values, write_descriptors
 
 __all__ = [
     "decode_message",
@@ -29,20 +33,47 @@ _CLASSES: dict[str, type[Message]] = {
     for cls in (getattr(module, name) for name in module.__all__)
     if issubclass(cls, Message)
 }
-_PLAIN = frozenset({"str", "int", "float", "bool", "str | None", "float | None", "bool | None"})
-"""Annotations whose values go into JSON as they are; the others are encoded first."""
 
 
-def _plan(cls: type[Message]) -> tuple[tuple[str, Any, bool], ...]:
-    """Return name, default and whether the value is plain, for each field in the header."""
-    return tuple(
-        (item.name, item.default, item.type in _PLAIN)
-        for item in dataclasses.fields(cls)  # type: ignore[arg-type]  # all are dataclasses
-        if item.name != "values"
+def _write_float(value: float) -> str:
+    if not math.isfinite(value):
+        raise RequestInvalid(f"{value} can't be written as JSON.")
+    return float.__repr__(value)
+
+
+def _write_any(value: Any) -> str:
+    return dump_json(encode(value), surrogates="replace").decode()
+
+
+def _write_timings(value: Timings) -> str:
+    return (
+        f'{{"queue_s":{_write_float(value.queue_s)},"model_s":{_write_float(value.model_s)},'
+        f'"total_s":{_write_float(value.total_s)}}}'
     )
 
 
-_PLANS = {cls: _plan(cls) for cls in _CLASSES.values()}
+# How the types that each call's messages hold are written. A header is put together from these
+# pieces, in half the time of building a dictionary for the json module: it happens eight times
+# per call.
+_WRITERS: dict[type, Callable[[Any], str]] = {
+    str: encode_basestring,
+    int: int.__repr__,
+    float: _write_float,
+    bool: lambda value: "true" if value else "false",
+    type(None): lambda _: "null",
+    Caller: lru_cache(maxsize=1024)(_write_any),
+    Timings: _write_timings,
+}
+
+# For each class the names and defaults of the fields in its header.
+_FIELDS: dict[type[Message], tuple[tuple[str, str, Any], ...]] = {
+    cls: tuple(
+        (item.name, f',"{item.name}":', item.default)
+        for item in dataclasses.fields(cls)  # type: ignore[arg-type]  # all are dataclasses
+        if item.name != "values"
+    )
+    for cls in _CLASSES.values()
+}
 _CARRIES_VALUES = frozenset(
     cls
     for cls in _CLASSES.values()
@@ -68,16 +99,19 @@ def encode_message(message: Message) -> list[Buffer]:
     Cancel(id='7')
     """
     cls = type(message)
-    header: dict[str, Any] = {"type": cls.TYPE}
-    for name, default, plain in _PLANS[cls]:
+    text = f'{{"type":"{cls.TYPE}"'
+    for name, key, default in _FIELDS[cls]:
         value = getattr(message, name)
         if value is not default:
-            header[name] = value if plain else encode(value)
-    if cls not in _CARRIES_VALUES:
-        return encode_frame(header)
-    descriptors, buffers = join_values(message.values)  # type: ignore[attr-defined]
-    header["values"] = descriptors
-    return encode_frame(header, buffers)
+            text += key + _WRITERS.get(type(value), _write_any)(value)
+    buffers: Sequence[Buffer] = ()
+    if cls in _CARRIES_VALUES:
+        values: Mapping[str, Value] = message.values  # type: ignore[attr-defined]
+        text += f',"values":{write_descriptors(values)}'
+        if values:
+            buffers = [value.buffer for value in values.values()]
+            text += f',"buffers":[{",".join(map(str, map(buffer_bytes, buffers)))}]'
+    return assemble_frame(f"{text}}}".encode("utf-8", "replace"), buffers)
 
 
 def decode_message(frame: Frame) -> Message:
