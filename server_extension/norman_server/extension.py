@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import logging
 import os
 from collections.abc import Iterable
 from importlib.metadata import version as distribution_version
@@ -119,6 +120,10 @@ class NormanExtension(ExtensionApp):
 
     def initialize_handlers(self) -> None:
         """Build the server and put its routes in place; nothing runs yet."""
+        # As Jupyter does with tornado's: what is logged comes out where its own log does.
+        logger = logging.getLogger("norman_server")
+        logger.parent = self._jupyter.log
+        logger.setLevel(self._jupyter.log.level)
         self._revision = 0
         self._server = NormanServer(
             self._settings(),

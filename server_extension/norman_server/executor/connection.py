@@ -233,8 +233,11 @@ class Connection(asyncio.BufferedProtocol):
         # Else the answer to a request that was given up meanwhile.
 
     def _take_event(self, message: Message) -> None:
-        if isinstance(message, Failure):
-            raise message.to_error()
+        if isinstance(message, Failure):  # why the peer ends the connection
+            error = message.to_error()
+            self._lost = lambda: error
+            self.close()
+            return
         if self._on_event is None:
             raise ProtocolViolation(f"Nobody waits for a {message.TYPE} message.")
         self._on_event(message)

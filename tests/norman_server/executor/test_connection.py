@@ -131,6 +131,16 @@ async def test_end_of_the_peer_fails_what_is_unanswered_and_nothing_later(pair):
         await connection.request("2", Forget(id="2", name="a"))
 
 
+async def test_peer_that_says_why_it_ends_the_connection_is_quoted(pair):
+    connection, peer = pair
+    asking = asyncio.create_task(connection.request("1", Forget(id="1", name="a")))
+    await peer.receive()
+    await peer.send(failure_from_error("", Interrupted("The executor stopped.")))
+    with pytest.raises(Interrupted, match="The executor stopped"):
+        await asking
+    await connection.wait_closed()
+
+
 async def test_bytes_that_are_no_frames_end_the_connection(pair):
     connection, peer = pair
     asking = asyncio.create_task(connection.request("1", Forget(id="1", name="a")))
