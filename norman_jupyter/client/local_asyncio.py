@@ -114,7 +114,7 @@ class _LoopLinks:
             check_welcome(await link.greet(hello_frame(target)), target)
         except NormanError as error:
             link.abort()
-            raise LinkUnavailable(f"{target.socket_path}: {error.message}", error) from error
+            raise LinkUnavailable(f"{target.socket_path}: it gave no welcome") from error
         except BaseException:
             link.abort()
             raise

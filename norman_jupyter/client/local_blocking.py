@@ -135,8 +135,7 @@ class _Link:
             check_welcome(welcome, target)
         except (OSError, EOFError, NormanError) as error:
             self.close()
-            reason = str(error) or "it gave no answer"
-            raise LinkUnavailable(f"{target.socket_path}: {reason}") from error
+            raise LinkUnavailable(f"{target.socket_path}: it gave no welcome") from error
         except BaseException:
             self.close()
             raise

@@ -540,7 +540,9 @@ def mortal_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningS
 def test_killed_executor_interrupts_the_call_and_the_next_one_is_served(
     mortal_server, combination, monkeypatch, echo_folder, name, tmp_path
 ) -> None:
-    client = connect(mortal_server, combination, monkeypatch)
+    # As users have it, the fast path falls back to REST while there is no executor.
+    transport = "auto" if combination[0] == "local" else "rest"
+    client = connect(mortal_server, (transport, combination[1]), monkeypatch)
     client.upload(echo_folder, name=name, trust=True)
     executor = mortal_server.wait_executor()
     workers = psutil.Process(executor).children(recursive=True)

@@ -91,6 +91,7 @@ class FakeExecutor:
         self.path = path
         self.server_id = SERVER_ID
         self.protocol = 1
+        self.dying = False
         self.token = TOKEN
         self.on_call: Callable[[Peer, Invoke], None] = lambda peer, call: peer.echo(call)
         self.hellos: list[Hello] = []
@@ -152,6 +153,9 @@ class FakeExecutor:
             with self._changed:
                 self.hellos.append(message)
                 self._changed.notify_all()
+            if self.dying:
+                peer.end()
+                return
             if message.token != self.token:
                 peer.fail("", "unauthenticated", "The token is wrong.")
                 peer.end()

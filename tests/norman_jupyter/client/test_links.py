@@ -170,6 +170,17 @@ def test_refused_token_is_no_link_and_says_so(links, executor) -> None:
     assert isinstance(caught.value.refusal, Unauthenticated)
 
 
+def test_executor_that_ends_before_its_welcome_is_no_link_and_refused_nothing(
+    links, executor
+) -> None:
+    executor.dying = True
+    with pytest.raises(LinkUnavailable, match="no welcome") as caught:
+        links.exchange(make_call(executor))
+    assert caught.value.refusal is None
+    executor.dying = False
+    assert text_of(links.exchange(make_call(executor, "2"))) == "hello"
+
+
 def test_executor_of_another_server_gets_no_call(links, executor) -> None:
     with pytest.raises(LinkUnavailable, match="another server"):
         links.exchange(make_call(executor, server_id="server-2"))
