@@ -22,7 +22,7 @@ from norman_protocol.decoding import decode
 from norman_protocol.discovery import DiscoveryRecord, discovery_file_name
 from norman_protocol.rest import API_PATH
 
-__all__ = ["RunningServer", "serve", "upload"]
+__all__ = ["JUPYTER_SERVER", "NORMAN_SERVE", "RunningServer", "launch", "serve", "upload"]
 
 _START_TIMEOUT_S = 60.0
 _STOP_TIMEOUT_S = 30.0
@@ -99,27 +99,52 @@ class RunningServer:
             raise
 
 
+NORMAN_SERVE = ("-m", "norman_server")
+JUPYTER_SERVER = (
+    "-m",
+    "jupyter_server",
+    "--ServerApp.jpserver_extensions={'norman_server': True}",
+)
+
+
 @contextmanager
-def serve(root: Path, options: Sequence[str] = ()) -> Iterator[RunningServer]:
-    """Run a server in the folder ``root``; a second one there finds what the first one kept."""
-    token = secrets.token_hex(16)
+def launch(
+    root: Path, options: Sequence[str] = (), launcher: Sequence[str] = NORMAN_SERVE
+) -> Iterator[tuple[subprocess.Popen[bytes], dict[str, str]]]:
+    """Start a Jupyter server in the folder ``root`` and end it; wait for nothing.
+
+    Gives the process and its environment, in which JUPYTER_TOKEN is Jupyter's token.
+    """
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith("NORMAN_")},
         "JUPYTER_DATA_DIR": str(root / "data"),
         "JUPYTER_RUNTIME_DIR": str(root / "runtime"),
         "JUPYTER_CONFIG_DIR": str(root / "config"),
-        "JUPYTER_TOKEN": token,
+        "JUPYTER_TOKEN": secrets.token_hex(16),
         "IPYTHONDIR": str(root / "ipython"),
     }
     work = root / "work"
     work.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "-m", "norman_server", "--ServerApp.ip=127.0.0.1"]
-    command += ["--ServerApp.port=0", "--allow-root", f"--ServerApp.root_dir={work}", *options]
+    command = [sys.executable, *launcher, "--ServerApp.ip=127.0.0.1", "--ServerApp.port=0"]
+    command += ["--allow-root", "--no-browser", f"--ServerApp.root_dir={work}", *options]
     with (root / "server.log").open("ab") as log:
         process = subprocess.Popen(
             command, cwd=work, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
         )
     try:
+        yield process, environment
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+
+
+@contextmanager
+def serve(
+    root: Path, options: Sequence[str] = (), launcher: Sequence[str] = NORMAN_SERVE
+) -> Iterator[RunningServer]:
+    """Run a server in the folder ``root``; a second one there finds what the first one kept."""
+    with launch(root, options, launcher) as (process, environment):
         record = _wait_record(root, process)
         server = RunningServer(
             url=record.url,
@@ -128,16 +153,12 @@ def serve(root: Path, options: Sequence[str] = ()) -> Iterator[RunningServer]:
             process=process,
             home=root / "data" / "norman",
             root=root,
-            jupyter_token=token,
+            jupyter_token=environment["JUPYTER_TOKEN"],
             environment=environment,
         )
         server.wait_executor()
         yield server
         server.stop()
-    finally:
-        if process.poll() is None:
-            process.kill()
-            process.wait()
 
 
 def _wait_record(root: Path, process: subprocess.Popen[bytes]) -> DiscoveryRecord:

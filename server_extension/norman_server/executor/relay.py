@@ -115,7 +115,7 @@ class Relay:
         lane = self._large if size_bytes > _LARGE_BYTES else self._small
         connection = lane.connection
         if connection is None or not connection.is_open:
-            connection = await self._connect(lane)
+            connection = await self._connect(lane, timeout_s)
         call_id = connection.new_id()
         message = Invoke(
             id=call_id, reference=reference, timeout_s=timeout_s, caller=caller, values=values
@@ -130,11 +130,12 @@ class Relay:
             raise ProtocolViolation(f"The executor answered a call with a {answer.TYPE} message.")
         return answer
 
-    async def _connect(self, lane: _Lane) -> Connection:
+    async def _connect(self, lane: _Lane, timeout_s: float | None) -> Connection:
         async with lane.opening:
             if lane.connection is not None and lane.connection.is_open:
                 return lane.connection
-            await self._wait_ready(_READY_TIMEOUT_S)
+            patience_s = _READY_TIMEOUT_S if timeout_s is None else min(timeout_s, _READY_TIMEOUT_S)
+            await self._wait_ready(patience_s)
             try:
                 async with asyncio.timeout(_HANDSHAKE_TIMEOUT_S):
                     lane.connection = await self._open()

@@ -38,7 +38,8 @@ _STEADY_S = 30.0
 _MIN_BACKOFF_S = 0.1
 _MAX_BACKOFF_S = 10.0
 
-EXECUTOR_COMMAND = (sys.executable, "-m", "norman_executor")
+EXECUTOR_COMMAND = (sys.executable, "-P", "-m", "norman_executor")
+"""-P: a module in the folder where Jupyter was started must not stand in for one of Python's."""
 
 State: TypeAlias = Literal["starting", "ready", "restarting", "stopped"]
 
