@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import httpx
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
@@ -73,6 +74,10 @@ class Lab:
             pytest.fail("JupyterLab ended at once:\n" + "".join(self.output[-60:]))
         self.reader = threading.Thread(target=self.output.extend, args=(output,), daemon=True)
         self.reader.start()
+        # Jupyter says so a moment before it listens: connecting is tried again, ever later.
+        transport = httpx.HTTPTransport(retries=8, trust_env=False)
+        with httpx.Client(transport=transport, trust_env=False) as client:
+            client.get(f"{self.url}api").raise_for_status()
 
     def stop(self) -> None:
         """End it; twice does no harm."""
