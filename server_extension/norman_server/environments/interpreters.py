@@ -10,7 +10,7 @@ import shutil
 import sys
 from collections.abc import Callable, Iterable
 from collections.abc import Set as AbstractSet
-from os.path import exists
+from pathlib import Path
 from typing import Literal, TypeAlias
 
 from norman_protocol.errors import InterpreterRefused, RuntimeMissing
@@ -169,19 +169,22 @@ class Interpreters:
             As in `choose_interpreter`.
         """
         path = None if uploader is None else normal_path(uploader)
-        programs = await asyncio.to_thread(lambda: list(self._kernel_programs()))
-        known = self._allowed | {self._server} | kernel_interpreters(programs, self._server)
-        accepted = path is not None and path in known and await asyncio.to_thread(exists, path)
+        accepted = path is not None and await asyncio.to_thread(self._accepts, path)
         equipped: set[str] = set()
         module = _MODULES.get(runtime)
         if module is not None:
-            if importlib.util.find_spec(module) is not None:
+            if await asyncio.to_thread(importlib.util.find_spec, module) is not None:
                 equipped.add(self._server)
             elif path is not None and accepted and await _has_module(path, module):
                 equipped.add(path)
         return choose_interpreter(
             runtime, server=self._server, uploader=path, accepted=accepted, equipped=equipped
         )
+
+    def _accepts(self, path: str) -> bool:
+        programs = self._kernel_programs()
+        known = self._allowed | {self._server} | kernel_interpreters(programs, self._server)
+        return path in known and Path(path).exists()
 
 
 async def _has_module(interpreter: str, module: str) -> bool:

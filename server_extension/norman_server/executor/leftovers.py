@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import logging
 import os
 import signal
+import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,31 +67,42 @@ def end_group(record: ProcessRecord) -> bool:
 
 
 class Ledger:
-    """The processes that are to end with the executor, in a small file.
+    """The processes that are to end with the executor, in memory and in a small file.
 
-    It outlives a killed server: the next one on the same home ends what is listed.
+    The file outlives a killed server: the next one on the same home ends what is listed. `add`
+    and `discard` touch memory alone; `save` and `end_all` do I/O and belong in a thread.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._records: dict[int, ProcessRecord] = {}
+        self._saving = threading.Lock()
 
     def add(self, record: ProcessRecord) -> None:
         """Remember a process."""
         self._records[record.pid] = record
-        self._save()
 
     def discard(self, pid: int) -> None:
         """Forget a process that has ended."""
-        if self._records.pop(pid, None) is not None:
-            self._save()
+        self._records.pop(pid, None)
 
     def end_all(self) -> int:
         """Kill every process that is listed here or in the file, and forget them all."""
         ended = sum(end_group(record) for record in {*self._records.values(), *self._load()})
         self._records.clear()
-        self._save()
+        self.save()
         return ended
+
+    def save(self) -> None:
+        """Bring the file up to date, whole or not at all."""
+        with self._saving:
+            records = tuple(self._records.values())
+            if not records:
+                self._path.unlink(missing_ok=True)
+                return
+            unfinished = self._path.with_suffix(".tmp")
+            unfinished.write_bytes(dump_json(encode(_Contents(processes=records))))
+            unfinished.replace(self._path)
 
     def _load(self) -> Iterable[ProcessRecord]:
         try:
@@ -103,13 +114,3 @@ class Ledger:
         except (ValueError, NormanError):
             _log.warning("%s is not readable and is replaced.", self._path.name)
             return ()
-
-    def _save(self) -> None:
-        if not self._records:
-            with contextlib.suppress(FileNotFoundError):
-                self._path.unlink()
-            return
-        unfinished = self._path.with_suffix(".tmp")
-        contents = _Contents(processes=tuple(self._records.values()))
-        unfinished.write_bytes(dump_json(encode(contents)))
-        unfinished.replace(self._path)

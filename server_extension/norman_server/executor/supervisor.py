@@ -93,6 +93,7 @@ class Supervisor:
         self._on_started = on_started
         self._on_ended = on_ended
         self._ledger = Ledger(settings.run_folder / "processes.json")
+        self._saving: set[asyncio.Task[None]] = set()
         self._session: Session | None = None
         self._changed = asyncio.Condition()
         self._task: asyncio.Task[None] | None = None
@@ -276,6 +277,7 @@ class Supervisor:
         record = await asyncio.to_thread(process_record, spawned.pid)
         if record is not None:
             self._ledger.add(record)
+            await asyncio.to_thread(self._ledger.save)
         connection = await Connection.open_socket(
             ours, lost=_ended_meanwhile, on_event=self._take_event
         )
@@ -313,6 +315,7 @@ class Supervisor:
                 await process.wait()
         except TimeoutError:
             _log.warning("The executor (process %d) doesn't end and is killed.", process.pid)
+        await asyncio.gather(*self._saving, return_exceptions=True)
         await asyncio.to_thread(self._ledger.end_all)
         await process.wait()
         await asyncio.to_thread(self._remove_sockets)
@@ -333,6 +336,15 @@ class Supervisor:
             self._ledger.add(ProcessRecord(pid=message.pid, started_at=message.started_at))
         else:
             self._ledger.discard(message.pid)
+        saving = asyncio.create_task(asyncio.to_thread(self._ledger.save))
+        self._saving.add(saving)
+        saving.add_done_callback(self._saved)
+
+    def _saved(self, saving: asyncio.Task[None]) -> None:
+        self._saving.discard(saving)
+        if not saving.cancelled() and saving.exception() is not None:
+            # Only a server that is killed, too, would have needed it.
+            _log.warning("The list of workers can't be written: %s", saving.exception())
 
     async def _set(self, state: State, session: Session | None) -> None:
         async with self._changed:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import socket
+import time
 from hashlib import sha256
 
 import numpy as np
@@ -324,6 +326,35 @@ def test_blob_streams_in_chunks_of_any_size(client):
     assert answer.status_code == 201, answer.text
     assert answer.json() == {"digest": digest, "size_bytes": len(data)}
     assert client.put(f"blobs/{digest}", content=data).status_code == 200
+
+
+def test_blob_whose_sender_leaves_is_forgotten(norman_server, client):
+    data = b"half of this never comes" * 100_000
+    digest = sha256(data).hexdigest()
+    host, port = norman_server.url.removeprefix("http://").rstrip("/").split(":")
+    head = (
+        f"PUT /norman/api/v1/blobs/{digest} HTTP/1.1\r\nHost: {host}:{port}\r\n"
+        f"Authorization: Bearer {norman_server.token}\r\nContent-Length: {len(data)}\r\n\r\n"
+    )
+
+    def unfinished():
+        files = [path for path in (norman_server.home / "blobs").rglob("*") if path.is_file()]
+        return [path for path in files if len(path.name) != 64]
+
+    assert not unfinished()
+    with socket.create_connection((host, int(port))) as stream:
+        stream.sendall(head.encode() + data[: len(data) // 2])
+        until(unfinished)
+    until(lambda: not unfinished())
+    assert client.post("blobs/missing", json={"digests": [digest]}).json()["missing"] == [digest]
+    assert client.put(f"blobs/{digest}", content=data).status_code == 201
+
+
+def until(condition):
+    deadline = time.monotonic() + 30.0
+    while not condition():
+        assert time.monotonic() < deadline, f"{condition} never held"
+        time.sleep(0.01)
 
 
 def test_empty_blob(client):

@@ -51,8 +51,9 @@ def test_process_that_has_ended_is_no_fault():
 
 def test_ledger_of_a_killed_server_is_carried_out_by_the_next(group, tmp_path):
     path = tmp_path / "processes.json"
-    Ledger(path).add(process_record(group.pid))
-    assert path.exists()
+    ledger = Ledger(path)
+    ledger.add(process_record(group.pid))
+    ledger.save()
     assert Ledger(path).end_all() == 1
     assert group.wait(10) == -signal.SIGKILL
     assert not path.exists()
@@ -61,8 +62,11 @@ def test_ledger_of_a_killed_server_is_carried_out_by_the_next(group, tmp_path):
 def test_ledger_forgets_what_has_ended(group, tmp_path):
     ledger = Ledger(tmp_path / "processes.json")
     ledger.add(process_record(group.pid))
+    ledger.save()
     ledger.discard(group.pid)
     ledger.discard(group.pid)
+    ledger.save()
+    assert not (tmp_path / "processes.json").exists()
     assert ledger.end_all() == 0
     assert group.poll() is None
 
@@ -74,4 +78,5 @@ def test_damaged_ledger_is_replaced(tmp_path, text):
     ledger = Ledger(path)
     assert ledger.end_all() == 0
     ledger.add(ProcessRecord(pid=os.getpid(), started_at=psutil.Process().create_time() - 99))
+    ledger.save()
     assert Ledger(path).end_all() == 0  # read without fault; the start time isn't ours
