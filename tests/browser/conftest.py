@@ -162,7 +162,8 @@ def start_lab(labextension: Path, tmp_path: Path) -> Iterator[Callable[..., Lab]
 @pytest.fixture(scope="module")  # Playwright's loop, while it stands, keeps others from running
 def chromium() -> Iterator[Browser]:
     """One headless browser for all tests."""
-    path = shutil.which("chromium") or shutil.which("chromium-browser")
+    names = ("chromium", "chromium-browser", "google-chrome")
+    path = next(filter(None, map(shutil.which, names)), None)
     if path is None:
         pytest.skip("Chromium isn't installed; on Debian: apt-get install chromium")
     with sync_playwright() as playwright:
