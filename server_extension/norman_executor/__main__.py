@@ -13,6 +13,7 @@ from pathlib import Path
 from norman_executor.archive import build_archive
 from norman_executor.control import ControlChannel
 from norman_executor.journal import Journal
+from norman_executor.processes import sweep_run_folder
 from norman_executor.service import ExecutorService
 from norman_protocol.identifiers import new_id
 from norman_protocol.messages import Configured
@@ -35,7 +36,9 @@ async def _run(control_socket: socket.socket) -> None:
             return
         configuration = control.configured.result()
         executor_id = new_id()
-        archive = build_archive(Path(configuration.run_folder))
+        run_folder = Path(configuration.run_folder)
+        await asyncio.to_thread(sweep_run_folder, run_folder)
+        archive = await asyncio.to_thread(build_archive, run_folder)
         with Journal(Path(configuration.journal_folder), executor_id) as journal:
             service = ExecutorService(
                 configuration,

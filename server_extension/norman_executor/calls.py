@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from norman_protocol.errors import Cancelled, Interrupted, NormanError, TimedOut
-from norman_protocol.identifiers import new_id
 from norman_protocol.messages import (
     Caller,
     Ended,
@@ -34,7 +33,7 @@ class Call:
     values: Mapping[str, Value]
     timeout_s: float
     answer: Callable[[Result | Failure], None]
-    invocation_id: str = field(default_factory=new_id)
+    invocation_id: str
     accepted_at: float = field(default_factory=time.time)
     accepted_clock: float = field(default_factory=time.perf_counter)
     dispatched_clock: float = 0.0

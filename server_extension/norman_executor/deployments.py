@@ -141,16 +141,21 @@ class Deployment:
     def submit(self, call: Call) -> None:
         """Take a call that `check` passed; ``ended`` tells how it went."""
         self._calls += 1
-        loop = asyncio.get_running_loop()
-        call.deadline = loop.call_later(call.timeout_s, self._expire, call)
+        self._set_deadline(call, call.timeout_s)
         self._queue.append(call)
         self._dispatch()
 
-    def cancel(self, call: Call) -> None:
-        """End a call because its caller took it back or left; what runs is left to finish."""
+    def cancel(self, call: Call, reason: NormanError | None = None) -> None:
+        """End a call because its caller took it back or left.
+
+        A call that runs is answered at once; if its model doesn't finish soon either, the replica
+        is replaced: nobody is to wait for an answer that nobody wants.
+        """
         if call in self._queue:
             self._queue.remove(call)
-        self._end(call, Cancelled("The call was cancelled."))
+        elif call is self._running and not call.ended:
+            self._set_deadline(call, self._settings.limits.cancel_grace_s)
+        self._end(call, reason or Cancelled("The call was cancelled."))
 
     async def start(self) -> Loaded:
         """Load the version now; several callers share one start.
@@ -254,6 +259,14 @@ class Deployment:
         if not self._closed and self._starting is None:
             self._restarts += 1
             self._begin_start()
+
+    def _set_deadline(self, call: Call, delay_s: float) -> None:
+        loop = asyncio.get_running_loop()
+        limit = loop.time() + delay_s
+        if call.deadline is not None:
+            limit = min(limit, call.deadline.when())
+            call.deadline.cancel()
+        call.deadline = loop.call_at(limit, self._expire, call)
 
     def _expire(self, call: Call) -> None:
         error = TimedOut(

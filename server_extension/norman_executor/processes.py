@@ -14,7 +14,13 @@ from pathlib import Path
 
 import psutil
 
-__all__ = ["WorkerProcess", "describe_exit", "log_tail", "scrub_environment"]
+__all__ = [
+    "WorkerProcess",
+    "describe_exit",
+    "log_tail",
+    "scrub_environment",
+    "sweep_run_folder",
+]
 
 _SECRET_PREFIXES = ("NORMAN_", "JUPYTERHUB_", "JPY_", "JUPYTER_TOKEN", "JUPYTER_SERVER_")
 _EXIT_GRACE_S = 5.0
@@ -61,6 +67,14 @@ def log_tail(path: Path, start: int) -> str:
         return ""
 
 
+def sweep_run_folder(folder: Path) -> None:
+    """Remove what executors that were killed left there; none may run on this folder now."""
+    for scratch in folder.glob("replica-*"):
+        shutil.rmtree(scratch, ignore_errors=True)
+    for archive in folder.glob("worker-*.pyz"):
+        archive.unlink(missing_ok=True)
+
+
 class WorkerProcess:
     """One worker: a process in a session of its own, a socket to it, a scratch folder.
 
@@ -73,7 +87,7 @@ class WorkerProcess:
         self._process = process
         self._scratch = scratch
         self._log_path = log_path
-        self._log_start = log_start
+        self._log_mark = log_start
         self.pid = process.pid
         self.started_at = _start_time(process.pid)
 
@@ -139,8 +153,14 @@ class WorkerProcess:
             os.killpg(self.pid, signal.SIGKILL)
 
     async def log_tail(self) -> str:
-        """Return the end of what this worker wrote to its log."""
-        return await asyncio.to_thread(log_tail, self._log_path, self._log_start)
+        """Return the end of what this worker wrote to its log since its last mark."""
+        return await asyncio.to_thread(log_tail, self._log_path, self._log_mark)
+
+    def mark_log(self) -> None:
+        """Let `log_tail` begin here: what was written before belongs to other calls."""
+        # A stat by path, below a microsecond: no descriptor per worker is held for it.
+        with contextlib.suppress(OSError):
+            self._log_mark = os.stat(self._log_path).st_size  # noqa: PTH116 - a third of Path's cost
 
 
 def _start_time(pid: int) -> float:

@@ -21,6 +21,7 @@ from norman_protocol.errors import (
     error_from_wire,
 )
 from norman_protocol.frames import FrameLimits
+from norman_protocol.logs import clean_log
 from norman_protocol.messages import (
     Deploy,
     ExecutorLimits,
@@ -137,6 +138,7 @@ class Replica:
     def predict(self, call: Call) -> None:
         """Run a call; ``finished`` tells how it went."""
         self._call = call
+        self._process.mark_log()
         if self._connection is not None:
             self._connection.send(Predict(id=call.invocation_id, values=call.values))
 
@@ -154,7 +156,7 @@ class Replica:
             return
         self._stopping = True
         how = await self._end(gracefully=self._gone.is_set())
-        log = await self._process.log_tail()
+        log = await self._log_tail()
         call, self._call = self._call, None
         # First the replacement, then the answer: who calls again at once finds it starting.
         self._events.died(self, how)
@@ -213,9 +215,10 @@ class Replica:
         else:
             how = await self._process.end(gracefully=True)
             reason = f"ended its worker while it was loading: {how}"
-        return LoadFailed(
-            f"{reference} {reason}.", reference=reference, log=await self._process.log_tail()
-        )
+        return LoadFailed(f"{reference} {reason}.", reference=reference, log=await self._log_tail())
+
+    async def _log_tail(self) -> str:
+        return clean_log(await self._process.log_tail(), self.version.files)
 
     def _on_message(self, message: Message) -> None:
         match message:

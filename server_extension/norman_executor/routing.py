@@ -5,7 +5,7 @@ from __future__ import annotations
 from difflib import get_close_matches
 
 from norman_protocol.errors import ModelNotFound, NotReady, VersionNotFound
-from norman_protocol.messages import Route
+from norman_protocol.messages import Route, VersionState
 from norman_protocol.references import ACTIVE, LATEST, Reference, name_key, parse_reference
 
 __all__ = ["Routes"]
@@ -67,9 +67,7 @@ class Routes:
         target = route.versions[str(number)]
         if target.state != "ready":
             raise NotReady(
-                f"{route.name}@{number} is {target.state}. "
-                + ("Wait until it is ready." if target.state == "loading" else _SHOW_HINT)
-                + _ready_hint(route),
+                f"{_state_sentence(f'{route.name}@{number}', target.state)}{_ready_hint(route)}",
                 reference=f"{route.name}@{number}",
                 state=target.state,
             )
@@ -91,7 +89,10 @@ class Routes:
         return ModelNotFound(f"There is no model {name!r}. {hint}", name=name, nearest=nearest)
 
 
-_SHOW_HINT = "See why with: %norman show"
+def _state_sentence(reference: str, state: VersionState) -> str:
+    if state == "loading":
+        return f"{reference} is still loading. Wait until it is ready: %norman show {reference}"
+    return f"{reference} failed to load. See why with: %norman show {reference}"
 
 
 def _number(route: Route, reference: Reference) -> int:
@@ -119,13 +120,14 @@ def _number(route: Route, reference: Reference) -> int:
 def _no_active(route: Route, numbers: list[int]) -> str:
     if not numbers:
         return f"{route.name} has no version. Upload one: %norman upload PATH --name {route.name}"
+    ready = [number for number in numbers if route.versions[str(number)].state == "ready"]
+    if ready:
+        return f"{route.name} has no active version. {route.name}@{ready[-1]} is ready: name it."
+    reference = f"{route.name}@{numbers[-1]}"
     latest = route.versions[str(numbers[-1])].state
-    return (
-        f"{route.name} has no active version; {route.name}@{numbers[-1]} is {latest}. "
-        f"Name a version, such as {route.name}@{numbers[-1]}."
-    )
+    return f"{route.name} has no active version. {_state_sentence(reference, latest)}"
 
 
 def _ready_hint(route: Route) -> str:
     ready = [int(number) for number, target in route.versions.items() if target.state == "ready"]
-    return f" {route.name}@{max(ready)} is ready." if ready else ""
+    return f" ({route.name}@{max(ready)} is ready.)" if ready else ""

@@ -30,6 +30,7 @@ from norman_protocol.errors import (
     StorageFull,
 )
 from norman_protocol.frames import FrameLimits
+from norman_protocol.identifiers import new_id
 from norman_protocol.messages import (
     Accepted,
     Caller,
@@ -188,17 +189,18 @@ class ExecutorService:
             values=invoke.values,
             timeout_s=self._timeout(invoke.timeout_s),
             answer=answer,
+            invocation_id=invoke.invocation_id or new_id(),
         )
         deployment.check(call)
         self._record_accepted(call)
         deployment.submit(call)
         return call
 
-    def cancel(self, call: Call) -> None:
-        """End a call that its caller took back."""
+    def cancel(self, call: Call, reason: NormanError | None = None) -> None:
+        """End a call that its caller took back, or for another reason."""
         deployment = self._deployments.get(call.version_id)
         if deployment is not None:
-            deployment.cancel(call)
+            deployment.cancel(call, reason)
 
     def _timeout(self, timeout_s: float | None) -> float:
         if timeout_s is None:

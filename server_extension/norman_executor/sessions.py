@@ -13,6 +13,7 @@ from norman_executor.connection import Connection
 from norman_protocol import PROTOCOL_VERSIONS
 from norman_protocol.errors import (
     InternalError,
+    Interrupted,
     NormanError,
     ProtocolViolation,
     RequestInvalid,
@@ -59,8 +60,8 @@ class CallTaker(Protocol):
     ) -> Call:
         """Accept a call, or raise NormanError."""
 
-    def cancel(self, call: Call) -> None:
-        """End a call that its caller took back."""
+    def cancel(self, call: Call, reason: NormanError | None = None) -> None:
+        """End a call that its caller took back, or for another reason."""
 
 
 def negotiate(oldest: int, newest: int) -> int:
@@ -168,6 +169,8 @@ class Session:
                 raise RequestInvalid(
                     f"A connection can have {_CALLS_PER_SESSION} calls under way, no more."
                 )
+            if not self._relay and invoke.invocation_id is not None:
+                raise RequestInvalid("A kernel's calls get their ids here.", field="invocation_id")
             call = self._taker.take(invoke, caller, self._answer)
         except NormanError as error:
             self._connection.send(failure_from_error(invoke.id, error))
@@ -186,6 +189,9 @@ class Session:
     def _on_closed(self) -> None:
         self._hello_timer.cancel()
         calls, self._calls = self._calls, {}
+        # A caller over REST who leaves is a Cancel message; when the relay itself goes, nobody
+        # took anything back.
+        reason = Interrupted("The server ended in the middle of the call.") if self._relay else None
         for call in calls.values():
-            self._taker.cancel(call)
+            self._taker.cancel(call, reason)
         self._on_session_closed(self)

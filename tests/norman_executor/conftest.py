@@ -18,8 +18,8 @@ import psutil
 import pytest
 
 from norman_protocol.arrays import object_to_value, value_to_object
-from norman_protocol.errors import Interrupted, NormanError
-from norman_protocol.frames import FrameDecoder, join_frame
+from norman_protocol.errors import Interrupted
+from norman_protocol.frames import FrameDecoder
 from norman_protocol.messages import (
     Accepted,
     Cancel,
@@ -340,11 +340,6 @@ async def executor_with(home: Path) -> AsyncIterator[Callable[..., Any]]:
 
 
 @pytest.fixture
-def frame_bytes() -> Callable[..., bytes]:
-    return join_frame
-
-
-@pytest.fixture
 def died() -> Callable[[int], Callable[[Message], bool]]:
     def of(pid: int) -> Callable[[Message], bool]:
         return lambda event: (
@@ -355,5 +350,6 @@ def died() -> Callable[[int], Callable[[Message], bool]]:
 
 
 @pytest.fixture
-def norman_error() -> type[NormanError]:
-    return NormanError
+def executor_at() -> Callable[..., Any]:
+    """Start an executor on a home: ``async with executor_at(home) as executor``."""
+    return start_executor

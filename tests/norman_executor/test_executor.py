@@ -153,7 +153,10 @@ async def test_unknown_reference_names_what_there_is(executor, reference, error,
     assert executor.journal == []
 
 
-@pytest.mark.parametrize(("state", "words"), [("loading", "Wait"), ("failed", "See why")])
+@pytest.mark.parametrize(
+    ("state", "words"),
+    [("loading", "still loading"), ("failed", "failed to load. See why with: %norman show echo@1")],
+)
 async def test_version_that_is_not_ready_says_so(executor, state, words):
     await executor.deploy_python("echo", ECHO, start=False)
     await executor.route("echo", state)
@@ -167,7 +170,10 @@ async def test_model_without_active_version_says_so(executor):
     await executor.deploy_python("echo", ECHO, start=False)
     await executor.route("echo", "failed", active=False)
     client = await executor.client()
-    with pytest.raises(NotReady, match="no active version; echo@1 is failed"):
+    with pytest.raises(
+        NotReady,
+        match=r"no active version\. echo@1 failed to load\. See why with: %norman show echo@1",
+    ):
         await client.call("echo", text="x")
 
 
@@ -356,10 +362,11 @@ async def test_caller_that_leaves_cancels_and_the_next_is_served(executor, gate)
     assert sorted(map(tuple, executor.ends().values())) == [("cancelled",), ("succeeded",)]
 
 
-async def test_cancelled_call_that_hangs_is_ended_by_its_deadline(executor, gate):
+async def test_cancelled_call_that_does_not_finish_frees_the_replica(executor_with, gate):
+    executor = await executor_with(cancel_grace_s=0.2)
     await executor.deploy_python("gated", GATED)
     client = await executor.client()
-    request_id, future = await client.begin_call("gated", timeout_s=1.0, **gate.inputs)
+    request_id, future = await client.begin_call("gated", timeout_s=600.0, **gate.inputs)
     await gate.wait_running()
     await client.cancel(request_id)
     with pytest.raises(Cancelled):
@@ -368,6 +375,27 @@ async def test_cancelled_call_that_hangs_is_ended_by_its_deadline(executor, gate
     await gate.wait_running()
     await gate.open("served")
     assert value_to_object((await client.answer(future)).values["output"]) == "served"
+
+
+async def test_death_shows_the_log_of_its_own_call_without_our_frames_and_paths(executor):
+    source = """
+    import os, signal
+    def predict(text: str, die: bool) -> str:
+        print("secret of", text)
+        if die:
+            os.kill(os.getpid(), signal.SIGSEGV)
+        return text
+    """
+    await executor.deploy_python("mortal", source)
+    client = await executor.client()
+    await client.call("mortal", text="ada", die=False)
+    with pytest.raises(ReplicaDied) as caught:
+        await client.call("mortal", text="bob", die=True)
+    assert "secret of bob" in caught.value.log
+    assert "secret of ada" not in caught.value.log
+    assert 'File "model.py", line 6 in predict' in caught.value.log
+    assert str(executor.home) not in caught.value.log
+    assert "norman_worker" not in caught.value.log
 
 
 async def test_idle_replica_is_stopped_and_started_again(executor_with, died):
@@ -423,6 +451,26 @@ async def test_kernel_token_gives_no_relay(executor):
 async def test_unknown_protocol_version_is_refused_with_both_ranges(executor):
     with pytest.raises(ProtocolViolation, match="8 to 9, this server 1 to 1"):
         await executor.client(oldest_protocol=8, newest_protocol=9)
+
+
+async def test_relay_that_goes_interrupts_its_calls_and_names_them(executor, gate):
+    await executor.deploy_python("gated", GATED)
+    relay = await executor.client("relay")
+    values = {name: Value(kind="text", buffer=text.encode()) for name, text in gate.inputs.items()}
+    await relay.send(Invoke(id="1", reference="gated", invocation_id="7" * 32, values=values))
+    await gate.wait_running()
+    await relay.close()
+    bystander = await executor.client()
+    await executor.deploy_python("echo", ECHO)
+    assert await bystander.value("echo", text="ab") == "ba"
+    assert executor.ends()["7" * 32] == ["interrupted"]
+
+
+async def test_kernel_cannot_name_its_invocation(executor):
+    await executor.deploy_python("echo", ECHO, start=False)
+    client = await executor.client()
+    with pytest.raises(RequestInvalid):
+        await client.ask(Invoke(id="1", reference="echo", invocation_id="7" * 32))
 
 
 async def test_relay_names_the_caller_and_a_kernel_cannot(executor):
@@ -498,6 +546,18 @@ async def test_hello_twice_ends_the_connection(executor):
     client = await executor.client()
     await client.send(Hello(oldest_protocol=1, newest_protocol=1, token="kernel-token"))
     await client.closed()
+
+
+async def test_what_a_killed_executor_left_in_the_run_folder_is_swept(home, executor_at):
+    (home / "run").mkdir()
+    for name in ("replica-old/tmp", "replica-older"):
+        (home / "run" / name).mkdir(parents=True)
+    (home / "run" / "worker-0123456789abcdef.pyz").write_bytes(b"old")
+    async with executor_at(home) as executor:
+        await executor.deploy_python("echo", ECHO)
+        left = [path.name for path in (home / "run").iterdir()]
+        assert not [name for name in left if name.startswith("replica-old")]
+        assert "worker-0123456789abcdef.pyz" not in left
 
 
 # --- lifetimes --------------------------------------------------------------------------------

@@ -38,6 +38,7 @@ class ExecutorLimits:
     max_timeout_s: float = 3600.0
     load_timeout_s: float = 300.0
     replica_idle_timeout_s: float = 900.0
+    cancel_grace_s: float = 2.0
     capture_limit_bytes: int = 1 << 20
     body_limit_bytes: int = 2 << 30
     log_limit_bytes: int = 64 * 1024

@@ -49,13 +49,18 @@ class Welcome(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Invoke(Message):
-    """Call a version. One deadline of ``timeout_s`` covers queue and execution."""
+    """Call a version. One deadline of ``timeout_s`` covers queue and execution.
+
+    ``caller`` and ``invocation_id`` count from a relay alone: it answers for who calls, and must
+    be able to name the invocation also where this executor can't any more.
+    """
 
     TYPE: ClassVar[str] = "invoke"
     id: str
     reference: str
     timeout_s: float | None = None
     caller: Caller | None = None
+    invocation_id: str | None = None
     values: Mapping[str, Value] = field(default_factory=dict)
 
 
