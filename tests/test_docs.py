@@ -120,5 +120,10 @@ def test_notebooks_in_git_have_no_outputs():
 
 @pytest.mark.parametrize("name", _modules(*_PACKAGES))
 def test_examples_in_docstrings_run(name):
-    results = doctest.testmod(importlib.import_module(name))
-    assert results.failed == 0
+    try:
+        module = importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name != "torch":  # comes with the heavy tests only
+            raise
+        pytest.skip(f"{name} needs torch")
+    assert doctest.testmod(module).failed == 0

@@ -10,9 +10,6 @@ import pytest
 
 from norman_jupyter import BlockingNorman, ModelFailed
 
-torch = pytest.importorskip("torch")
-transformers = pytest.importorskip("transformers")
-
 pytestmark = [pytest.mark.heavy, pytest.mark.timeout(300)]
 
 _WORDS = [
@@ -63,6 +60,9 @@ class Model:
 
 @pytest.fixture(scope="module")
 def bert_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    import torch  # here, so that collecting the tests stays quick
+    import transformers
+
     folder = tmp_path_factory.mktemp("embedder")
     special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
     vocabulary = folder / "vocab.txt"
@@ -86,6 +86,9 @@ def bert_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def _embed_directly(folder: Path, texts: list[str]) -> np.ndarray:
     """One text at a time, so that neither padding nor masking is taken over from the service."""
+    import torch
+    import transformers
+
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder / "bert")
     model = transformers.AutoModel.from_pretrained(folder / "bert").eval()
     rows = []
