@@ -90,7 +90,12 @@ def test_public_names_of_a_module_are_in_its_all(name: str) -> None:
 
 @pytest.mark.parametrize("name", [name for name in MODULES if not name.endswith("__main__")])
 def test_every_name_in_all_exists(name: str) -> None:
-    module = importlib.import_module(name)
+    try:
+        module = importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name != "torch":  # comes with the heavy tests only
+            raise
+        pytest.skip(f"{name} needs torch")
     public = getattr(module, "__all__", ())
     assert not [item for item in public if not hasattr(module, item)]
 
