@@ -27,9 +27,29 @@ if TYPE_CHECKING:
 
     Array: TypeAlias = NDArray[Any]
 
-__all__ = ["array_to_value", "numpy_dtype", "object_to_value", "value_to_array", "value_to_object"]
+__all__ = [
+    "array_to_value",
+    "name_type",
+    "numpy_dtype",
+    "object_to_value",
+    "value_to_array",
+    "value_to_object",
+]
 
 _LITTLE = sys.byteorder == "little"
+
+
+def name_type(value: object) -> str:
+    """Say of what type an object is, with its article.
+
+    Examples
+    --------
+    >>> name_type(object()), name_type(3.5)
+    ('an object', 'a float')
+    """
+    name = type(value).__qualname__
+    # A name with u mostly sounds as in "a UUID" and "a ufunc".
+    return f"{'an' if name[:1].lower() in 'aeio' else 'a'} {name}"
 
 
 def numpy_dtype(name: str) -> np.dtype[Any]:
@@ -94,8 +114,8 @@ def object_to_value(value: Any, *, name: str = "value") -> Value:
     if hasattr(value, "__array__"):
         return array_to_value(value, name=name)
     raise InputInvalid(
-        f"{name!r} is a {type(value).__qualname__}, which can't be sent. Send an array, text, a "
-        "number, bytes, a list, a dictionary or a Path.",
+        f"{name!r} is {name_type(value)}, which can't be sent. Send an array, text, a number, "
+        "bytes, a list, a dictionary or a Path.",
         input=name,
         received=type(value).__qualname__,
     )
@@ -155,7 +175,7 @@ def array_to_value(array: Any, *, name: str = "value") -> Value:
     if known is None:
         raise InputInvalid(
             f"{name!r} is an array of {dtype}, which no tensor can hold. "
-            "Convert it first, for example with .astype('float32').",
+            + _conversion_hint(dense.dtype),
             input=name,
             received=dtype,
         )
@@ -165,6 +185,22 @@ def array_to_value(array: Any, *, name: str = "value") -> Value:
     flat = dense.reshape(-1).view(np.uint8)
     buffer: Buffer = _pack(flat, known.bits) if known.bits < 8 else flat.data
     return Value(kind="tensor", dtype=dtype, shape=shape, buffer=buffer)
+
+
+def _conversion_hint(dtype: np.dtype[Any]) -> str:
+    if dtype.names is not None:
+        return f"Send its fields one by one, for example the one called {dtype.names[0]!r}."
+    if dtype.kind in "mM":
+        return "Send numbers, for example .astype('int64'), which counts its units of time."
+    if dtype.kind == "S":
+        return "Send text: numpy.char.decode(array, 'utf-8')."
+    if dtype.kind == "c":
+        return "Convert it first, for example with .astype('complex128')."
+    if dtype.kind == "f":
+        return "Convert it first, for example with .astype('float64')."
+    if dtype.kind == "V" and not dtype.name.startswith("void"):  # a number type of ml_dtypes
+        return "Convert it first, for example with .astype('float32')."
+    return "Send an array of numbers, of truth values or of str."
 
 
 def _to_numpy(array: Any, name: str) -> Array:
@@ -191,7 +227,7 @@ def _text_tensor(array: Array, name: str) -> Value:
     for text in texts:
         if not isinstance(text, str):
             raise InputInvalid(
-                f"{name!r} is an array of objects, one of them a {type(text).__qualname__}. "
+                f"{name!r} is an array of objects, one of them {name_type(text)}. "
                 "Arrays of objects may hold str only.",
                 input=name,
                 received=type(text).__qualname__,

@@ -63,11 +63,11 @@ class Signature:
     outputs: tuple[Parameter, ...] = ()
 
 
-# json stands for each modality: a list may become a tensor, {"base64": "…"} a file. The worker,
-# which has NumPy, converts it and checks the rest.
+# json stands for each modality: a list may become a tensor, {"base64": "…"} a file. bytes stand for
+# text: who names a file of notes means what it says. The worker converts them and checks the rest.
 _KINDS: dict[Modality, tuple[str, ...]] = {
     Modality.TENSOR: ("tensor", "json"),
-    Modality.TEXT: ("text", "json"),
+    Modality.TEXT: ("text", "json", "bytes"),
     Modality.INTEGER: ("json", "tensor"),
     Modality.FLOAT: ("json", "tensor"),
     Modality.BOOLEAN: ("json", "tensor"),
@@ -142,14 +142,23 @@ def _check_value(parameter: Parameter, value: Value) -> None:
     if parameter.modality is not Modality.TENSOR:
         return
     if parameter.dtype is not None and parameter.dtype != value.dtype:
-        raise _misfit(parameter, value, _conversion_hint(parameter.dtype))
+        raise _misfit(parameter, value, _conversion_hint(parameter.dtype, value.dtype or ""))
     if not _shape_fits(parameter.shape, value.shape or ()):
         raise _misfit(parameter, value, "")
 
 
-def _conversion_hint(dtype: str) -> str:
+def _conversion_hint(dtype: str, given: str) -> str:
+    """Say how an array of another type becomes what is taken, without losing what it says."""
     if dtype == "string":
         return " Send an array of str."
+    if given == "string":
+        return f" Send numbers; .astype({dtype!r}) reads text that spells them."
+    if given.startswith("complex") and not dtype.startswith("complex"):
+        return (
+            f" Send its real part or its magnitude, for example numpy.abs(array).astype({dtype!r})."
+        )
+    if given.startswith(("float", "bfloat")) and dtype.startswith(("int", "uint")):
+        return f" Round it first, for example with .round().astype({dtype!r})."
     return f" Convert it, for example with .astype({dtype!r})."
 
 

@@ -1,7 +1,8 @@
 """Values into the objects that a model's parameters take: the one place of conversion rules.
 
 A value arrives as a tensor, text, JSON or bytes; a parameter says what the model wants. JSON stands
-for whatever the parameter is: a nested list becomes an array, ``{"base64": "…"}`` a file.
+for whatever the parameter is: a nested list becomes an array, ``{"base64": "…"}`` a file. Bytes for
+a parameter of text are UTF-8: the content of a text file.
 """
 
 from __future__ import annotations
@@ -89,9 +90,9 @@ class InputReader:
     def read(self, values: Mapping[str, Value]) -> dict[str, Any]:
         """Return the object for each value that was given.
 
-        tensor → ndarray (read-only where it views what was received), text → str, integer → int,
-        float → float, boolean → bool, json → plain Python (or an ndarray or str, as it was sent),
-        file → `File`; None where null was sent and may be.
+        tensor → ndarray (read-only where it views what was received), text → str (of a file, its
+        content), integer → int, float → float, boolean → bool, json → plain Python (or an ndarray
+        or str, as it was sent), file → `File`; None where null was sent and may be.
 
         Raises
         ------
@@ -185,10 +186,24 @@ def _read_text(parameter: Parameter, value: Value) -> str | None:
     if value.kind == "text":
         text: str = value_to_object(value)
         return text
+    if value.kind == "bytes":
+        return _decode_text(parameter, value)
     parsed = _json_object(parameter, value)
     if parsed is None or type(parsed) is str:
         return parsed
     refuse(parameter, name_json_type(parsed))
+
+
+def _decode_text(parameter: Parameter, value: Value) -> str:
+    """Decode a text file. The mark that editors put before UTF-8 is none of its text."""
+    try:
+        return str(value.buffer, "utf-8-sig")
+    except UnicodeDecodeError as error:
+        refuse(
+            parameter,
+            f"bytes that aren't UTF-8 (from byte {error.start + 1:,} of {value.size_bytes:,} on)",
+            "Send text, or a file of text in UTF-8.",
+        )
 
 
 def _read_scalar(parameter: Parameter, value: Value) -> Any:

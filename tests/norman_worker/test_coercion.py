@@ -224,7 +224,23 @@ def test_text_comes_as_text_or_as_json():
     assert read_json(parameter(Modality.TEXT), "ünï") == "ünï"
     assert "not an integer" in json_refusal(parameter(Modality.TEXT), 3)
     assert "UTF-8" in refusal(parameter(Modality.TEXT), Value(kind="text", buffer=b"\xff")).message
-    refusal(parameter(Modality.TEXT), b"bytes")
+
+
+def test_a_file_for_text_is_what_it_says(tmp_path):
+    notes = tmp_path / "notes.txt"
+    notes.write_text("ünï\n", encoding="utf-8")
+    assert read(parameter(Modality.TEXT), notes) == "ünï\n"
+    notes.write_text("marked", encoding="utf-8-sig")
+    assert read(parameter(Modality.TEXT), notes) == "marked"
+    assert read(parameter(Modality.TEXT), b"") == ""
+
+
+def test_a_file_for_text_that_is_no_text_is_refused():
+    error = refusal(parameter(Modality.TEXT), b"caf\xe9 \xff")
+    assert error.message == (
+        "Input 'x' takes text, not bytes that aren't UTF-8 (from byte 4 of 6 on). "
+        "Send text, or a file of text in UTF-8."
+    )
 
 
 @pytest.mark.parametrize(

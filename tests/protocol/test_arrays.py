@@ -183,6 +183,32 @@ def test_what_no_tensor_can_hold_is_refused(array: Any, words: str) -> None:
     assert caught.value.input == "image"
 
 
+@pytest.mark.parametrize(
+    ("array", "hint"),
+    [
+        (np.array(["2024-01-01"], "datetime64[D]"), ".astype('int64'), which counts its units"),
+        (np.zeros(2, [("a", "i4"), ("b", "f4")]), "one by one, for example the one called 'a'."),
+        (np.array([b"bytes"]), "Send text: numpy.char.decode(array, 'utf-8')."),
+        (np.zeros(1, np.longdouble), "for example with .astype('float64')."),
+        (np.zeros(1, np.clongdouble), "for example with .astype('complex128')."),
+        (np.zeros(1, "V3"), "Send an array of numbers, of truth values or of str."),
+        (np.zeros(1, ml_dtypes.float8_e3m4), ".astype('float32')."),
+    ],
+    ids=range(7),
+)
+def test_the_hint_fits_what_no_tensor_can_hold(array: Any, hint: str) -> None:
+    with pytest.raises(InputInvalid) as caught:
+        array_to_value(array)
+    assert hint in caught.value.message
+
+
+def test_an_article_fits_its_type() -> None:
+    with pytest.raises(InputInvalid, match=r"^'x' is an object, which can't be sent"):
+        object_to_value(object(), name="x")
+    with pytest.raises(InputInvalid, match=r"^'x' is a date, which can't be sent"):
+        object_to_value(dt.date(2031, 1, 1), name="x")
+
+
 def test_a_masked_array_without_masked_elements_is_an_array() -> None:
     assert value_to_array(array_to_value(np.ma.masked_array([1.0, 2.0]))).tolist() == [1.0, 2.0]
 

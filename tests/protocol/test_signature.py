@@ -106,6 +106,22 @@ def test_a_wrong_dtype_says_how_to_convert() -> None:
 
 
 @pytest.mark.parametrize(
+    ("given", "taken", "hint"),
+    [
+        ("string", "float32", "Send numbers; .astype('float32') reads text that spells them."),
+        ("complex64", "float32", "for example numpy.abs(array).astype('float32')."),
+        ("complex64", "complex128", "for example with .astype('complex128')."),
+        ("float64", "int32", "Round it first, for example with .round().astype('int32')."),
+        ("uint8", "float32", "Convert it, for example with .astype('float32')."),
+    ],
+)
+def test_the_hint_to_convert_fits_what_came(given: str, taken: str, hint: str) -> None:
+    with pytest.raises(InputInvalid) as caught:
+        check(Modality.TENSOR, tensor(given, 1), dtype=taken)
+    assert caught.value.message.endswith(hint)
+
+
+@pytest.mark.parametrize(
     ("shape", "fitting", "misfits"),
     [
         (None, [(), (3,), (1, 2)], []),
@@ -130,7 +146,7 @@ def test_shapes_fit_by_rank_and_by_fixed_sizes(
     ("modality", "kinds"),
     [
         (Modality.TENSOR, {"tensor", "json"}),
-        (Modality.TEXT, {"text", "json"}),
+        (Modality.TEXT, {"text", "json", "bytes"}),
         (Modality.INTEGER, {"tensor", "json"}),
         (Modality.FLOAT, {"tensor", "json"}),
         (Modality.BOOLEAN, {"tensor", "json"}),

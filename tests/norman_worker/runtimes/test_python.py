@@ -282,7 +282,7 @@ def test_what_is_printed_while_loading_is_in_the_log(worker, write_model):
 @pytest.mark.parametrize(
     ("statement", "said"),
     [
-        ("return object()", "'output' is a object, which can't be sent"),
+        ("return object()", "'output' is an object, which can't be sent"),
         ("return (n for n in [1])", "streaming comes later"),
         ("return [float('nan')]", "can't be sent"),
         ("return {1, 2}", "is a set"),

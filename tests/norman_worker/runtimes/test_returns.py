@@ -168,7 +168,7 @@ def test_file_is_read_where_a_path_is_returned(tmp_path):
         (np.ndarray, [[1], [1, 2]], "is no array"),
         (np.ndarray, np.array(["2024-01-01"], "datetime64[D]"), "array of datetime64"),
         (np.ndarray, np.array([object()]), "array of objects"),
-        (inspect.Signature.empty, object(), "'output' is a object, which can't be sent"),
+        (inspect.Signature.empty, object(), "'output' is an object, which can't be sent"),
         (inspect.Signature.empty, {1, 2}, "is a set"),
         (inspect.Signature.empty, [math.nan], "can't be sent"),
         (inspect.Signature.empty, {"a": object()}, "can't be sent"),
