@@ -88,7 +88,7 @@ def _norman_json(setting: Setting) -> Iterator[Call]:
     connection = http.client.HTTPConnection(urlsplit(setting.norman.url).netloc)
 
     def call() -> np.ndarray:
-        body = json.dumps({"model": setting.model_name, "inputs": {INPUT: SAMPLE.tolist()}})
+        body = json.dumps({"reference": setting.model_name, "inputs": {INPUT: SAMPLE.tolist()}})
         answer = _post(connection, f"/{API_PATH}/invocations", body, headers)
         return np.asarray(answer["outputs"][OUTPUT]["data"], np.float32)
 

@@ -450,7 +450,7 @@ export interface components {
          *     Nested lists become tensors, text becomes text, ``{"base64": "…"}`` becomes a file.
          */
         readonly InvokeRequest: {
-            readonly model: string;
+            readonly reference: string;
             readonly inputs?: {
                 readonly [key: string]: unknown;
             };

@@ -19,8 +19,6 @@ from norman_protocol.errors import BundleInvalid, NameInvalid
 from norman_protocol.references import parse_name
 
 __all__ = [
-    "_SKIPPED_NAMES",
-    "_SKIPPED_SUFFIXES",
     "LocalBundle",
     "LocalFile",
     "default_name",

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import re
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
 
-__all__ = ["GitFacts", "read_git", "strip_credentials"]
+from norman_bundle.remotes import strip_credentials
+
+__all__ = ["GitFacts", "read_git"]
 
 _TIMEOUT_S = 3.0
 _OUTPUT_LIMIT = 4096
@@ -50,28 +50,6 @@ def read_git(source: Path) -> GitFacts:
     return GitFacts(
         commit=commit, branch=branch, remote=strip_credentials(url) if url else None, dirty=dirty
     )
-
-
-def strip_credentials(remote: str) -> str:
-    """Return a remote's URL without what would let others in.
-
-    Examples
-    --------
-    >>> strip_credentials("https://ann:secret@example.org/models.git?token=x")
-    'https://example.org/models.git'
-    >>> strip_credentials("git@example.org:models.git")
-    'git@example.org:models.git'
-    """
-    if "://" not in remote:
-        return re.sub(r"^[^@/:]+:[^@/]*@", "", remote)
-    try:
-        parts = urlsplit(remote)
-    except ValueError:
-        return remote.partition("://")[0] + "://"
-    user, _, host = parts.netloc.rpartition("@")
-    name = user.partition(":")[0]
-    keep = f"{name}@" if name and parts.scheme in ("ssh", "git+ssh") else ""
-    return urlunsplit((parts.scheme, keep + host, parts.path, "", ""))
 
 
 def _read_status(text: str) -> tuple[str | None, str | None, bool]:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
-
-from norman_protocol.errors import ModelNotFound, NotReady, VersionNotFound
+from norman_protocol.errors import NotReady, VersionNotFound
 from norman_protocol.messages import Route, VersionState
-from norman_protocol.references import ACTIVE, LATEST, Reference, name_key, parse_reference
+from norman_protocol.references import (
+    ACTIVE,
+    LATEST,
+    Reference,
+    model_not_found,
+    name_key,
+    parse_reference,
+)
 
 __all__ = ["Routes"]
 
 _CACHE_LIMIT = 4096
-_NEAREST_CANDIDATES = 500
 
 
 class Routes:
@@ -62,7 +66,8 @@ class Routes:
     def _resolve(self, reference: Reference) -> str:
         route = self._routes.get(name_key(reference.name))
         if route is None:
-            raise self._no_model(reference.name)
+            names = [route.name for route in self._routes.values()]
+            raise model_not_found(reference.name, names)
         number = _number(route, reference)
         target = route.versions[str(number)]
         if target.state != "ready":
@@ -72,21 +77,6 @@ class Routes:
                 state=target.state,
             )
         return target.version_id
-
-    def _no_model(self, name: str) -> ModelNotFound:
-        key = name_key(name)
-        candidates = {
-            other: route.name for other, route in self._routes.items() if other[:1] == key[:1]
-        } or {other: route.name for other, route in self._routes.items()}
-        shortlist = list(candidates)[:_NEAREST_CANDIDATES]
-        nearest = [candidates[match] for match in get_close_matches(key, shortlist, n=3)]
-        if nearest:
-            hint = f"Did you mean {' or '.join(nearest)}?"
-        elif candidates:
-            hint = "List the models with: %norman models"
-        else:
-            hint = "Nothing is uploaded yet: %norman upload ./model"
-        return ModelNotFound(f"There is no model {name!r}. {hint}", name=name, nearest=nearest)
 
 
 def _state_sentence(reference: str, state: VersionState) -> str:

@@ -363,6 +363,9 @@ def _dataclass_decoder(cls: type, tolerant: bool) -> Callable[[Any, str, dict[st
 
 def _refuse_key(place: str, key: str, known: Mapping[str, Any]) -> NoReturn:
     nearest = get_close_matches(key[:200], known, n=3, cutoff=0.5)
-    hint = f" Did you mean {' or '.join(nearest)}?" if nearest else ""
+    if nearest:
+        hint = f" Did you mean {' or '.join(nearest)}?"
+    else:
+        hint = f" Known are {', '.join(known)}." if known else " Nothing is known here."
     place = _shorten_place(place)
     raise RequestInvalid(f"{place} is unknown.{hint}", field=place, nearest=nearest)

@@ -28,6 +28,7 @@ __all__ = [
     "QueueFull",
     "ReplicaDied",
     "RequestInvalid",
+    "RouteNotFound",
     "RuntimeMissing",
     "ServerNotFound",
     "StorageFull",
@@ -167,6 +168,12 @@ class NotReady(NormanError):
     code = "not_ready"
     reference: str = ""
     state: str = ""
+
+
+class RouteNotFound(NormanError):
+    """The API has no such route."""
+
+    code = "route_not_found"
 
 
 class Conflict(NormanError):

@@ -253,7 +253,7 @@ class InvokeRequest:
     Nested lists become tensors, text becomes text, ``{"base64": "…"}`` becomes a file.
     """
 
-    model: str
+    reference: str
     inputs: dict[str, JsonValue] = field(default_factory=dict)
     timeout_s: float | None = None
 

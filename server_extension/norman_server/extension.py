@@ -89,6 +89,10 @@ class NormanExtension(ExtensionApp):
     max_timeout_s = _seconds(3600.0, "Longest deadline that a call may name.")
     load_timeout_s = _seconds(300.0, "How long a version may take to load.")
     replica_idle_timeout_s = _seconds(900.0, "A worker that nobody called for so long is ended.")
+    cancel_grace_s = _seconds(
+        2.0,
+        "A cancelled call that runs on for so long costs its worker, so that others are served.",
+    )
     capture_limit_bytes = Integer(
         _MIB, min=0, help="Inputs or outputs of a call up to this size are kept with it. Bytes."
     ).tag(config=True)
@@ -169,6 +173,7 @@ class NormanExtension(ExtensionApp):
                 max_timeout_s=self.max_timeout_s,
                 load_timeout_s=self.load_timeout_s,
                 replica_idle_timeout_s=self.replica_idle_timeout_s,
+                cancel_grace_s=self.cancel_grace_s,
                 capture_limit_bytes=self.capture_limit_bytes,
                 body_limit_bytes=self.body_limit_bytes,
                 log_limit_bytes=self.log_limit_bytes,

@@ -39,7 +39,7 @@ def test_any_jupyter_server_can_load_it_under_any_base_url(tmp_path):
     with serve(tmp_path, options, JUPYTER_SERVER) as server, server.client() as client:
         assert server.url.endswith("/user/me/")
         upload(client, "m", {"model.py": b"def predict() -> int: return 1"}, trust=True)
-        answer = client.post("invocations", json={"model": "m"})
+        answer = client.post("invocations", json={"reference": "m"})
         assert list(answer.json()["outputs"].values()) == [1]
         # What another extension would see is Jupyter as ever.
         with jupyter_client(tmp_path, server.jupyter_token) as jupyter:
@@ -91,7 +91,9 @@ def test_executor_that_cannot_be_started_is_said_in_the_status(tmp_path):
         until(restarting)
         answer = jupyter.get("norman/api/v1/models")
         assert answer.status_code == 200
-        answer = jupyter.post("norman/api/v1/invocations", json={"model": "m", "timeout_s": 0.1})
+        answer = jupyter.post(
+            "norman/api/v1/invocations", json={"reference": "m", "timeout_s": 0.1}
+        )
         assert answer.status_code == 503
         assert answer.json()["code"] == "executor_unavailable"
         assert "Is a directory" in answer.json()["message"]

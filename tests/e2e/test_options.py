@@ -32,6 +32,7 @@ OPTIONS = {
     "max_timeout_s": "40",
     "load_timeout_s": "1.5",
     "replica_idle_timeout_s": "0.5",
+    "cancel_grace_s": "0.1",
     "capture_limit_bytes": "64",
     "log_limit_bytes": "100",
     "body_limit_bytes": "50000",
@@ -94,7 +95,7 @@ def client(server):
 
 def call(client, model="m", timeout_s=30, **inputs):
     return client.post(
-        "invocations", json={"model": model, "inputs": inputs, "timeout_s": timeout_s}
+        "invocations", json={"reference": model, "inputs": inputs, "timeout_s": timeout_s}
     )
 
 
@@ -163,6 +164,18 @@ def test_idle_worker_is_ended_and_comes_back(client):
     until(lambda: worker() is None)
     assert call(client).status_code == 200
     assert worker() is not None
+
+
+def test_cancelled_call_costs_its_worker_after_the_grace(server, client, tmp_path):
+    gate = tmp_path / "gate"
+    with connect(server) as stream:
+        values = {"gate": object_to_value(str(gate))}
+        message = Invoke(id="1", reference="m", timeout_s=40, values=values)
+        stream.sendall(b"".join(encode_message(message)))
+        until(gate.exists)
+    # The gate is never opened: only another worker can answer.
+    assert call(client, timeout_s=30).status_code == 200
+    gate.unlink()
 
 
 def test_capture_limit(client):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 import re
+import sys
 from collections.abc import Awaitable
 from http.client import responses
 from typing import Any, ClassVar, TypeVar
@@ -11,7 +12,7 @@ from typing import Any, ClassVar, TypeVar
 from jupyter_server import CallContext
 from jupyter_server.auth.identity import User
 from jupyter_server.base.handlers import APIHandler
-from tornado import web
+from tornado import iostream, web
 
 from norman_protocol.decoding import decode, dump_json, encode, parse_json
 from norman_protocol.errors import (
@@ -20,9 +21,11 @@ from norman_protocol.errors import (
     NormanError,
     PayloadTooLarge,
     RequestInvalid,
+    RouteNotFound,
     Unauthenticated,
 )
 from norman_protocol.identifiers import new_id
+from norman_protocol.rest import API_PATH
 from norman_server.api.operations import Action, Operation, Route, decode_query
 from norman_server.api.services import Services, ServiceSlot, retry_after
 from norman_server.api.statuses import CODES, error_body, status_of
@@ -33,6 +36,7 @@ T = TypeVar("T")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_.:-]{1,100}")
 _BEARER = "Bearer "
 _SLACK_BYTES = 1 << 20
+_LENGTH_DIGITS = 18
 
 
 @web.stream_request_body
@@ -153,7 +157,10 @@ class Handler(APIHandler):
         if not allowed:
             raise Forbidden(f"{self.user} may not {action} models on this server.")
         if operation is None and not self.route.operations:
-            raise web.HTTPError(404, f"There is nothing under {self.request.path[:200]}.")
+            raise RouteNotFound(
+                f"There is nothing under {self.request.path[:200]}. The routes are in "
+                f"/{API_PATH}/openapi.json."
+            )
         if operation is None:
             raise web.HTTPError(405, f"{self.request.method} is not a verb of this route.")
         return operation
@@ -182,7 +189,10 @@ class Handler(APIHandler):
 
     def _declared_bytes(self) -> int:
         text = self.request.headers.get("Content-Length", "0")
-        return int(text) if text.isdecimal() else 0
+        if not (text.isascii() and text.isdecimal()):
+            return 0
+        # Python refuses to read numbers of thousands of digits; so many are too large anyhow.
+        return int(text[:_LENGTH_DIGITS]) if len(text) <= _LENGTH_DIGITS else sys.maxsize
 
     # --- the body ---------------------------------------------------------------------------
 
@@ -289,6 +299,9 @@ class Handler(APIHandler):
         if isinstance(value, NormanError):
             self.log.debug("%s %s: %s", self.request_id, value.code, value.message)
             return
+        if isinstance(value, iostream.StreamClosedError):
+            self.log.debug("%s the client left before it was answered", self.request_id)
+            return
         if isinstance(value, web.HTTPError):
             self.log.debug("%s HTTP %d: %s", self.request_id, value.status_code, value.log_message)
             return
@@ -306,7 +319,8 @@ def _as_norman_error(raised: BaseException | None, status_code: int) -> NormanEr
         return raised
     if isinstance(raised, web.HTTPError) and status_code < 500:
         cls = CODES.get(status_code, RequestInvalid)
-        return cls(raised.log_message or _reason(status_code))
+        # tornado doubles each % of a message without arguments.
+        return cls((raised.log_message or _reason(status_code)).replace("%%", "%"))
     return InternalError(
         "Something went wrong in the server; its log has the rest under this request's id."
     )

@@ -95,7 +95,7 @@ class InvocationsHandler(Handler):
     async def _invoke_json(self) -> None:
         request = self.decode_body(InvokeRequest)
         result = await self._relay(
-            request.model, json_values(request.inputs), request.timeout_s, None
+            request.reference, json_values(request.inputs), request.timeout_s, None
         )
         size_bytes = sum(value.size_bytes for value in result.values.values())
         if size_bytes > _RENDERED_INLINE_BYTES:

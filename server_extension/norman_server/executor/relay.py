@@ -15,6 +15,7 @@ from norman_protocol.errors import (
     QueueFull,
 )
 from norman_protocol.frames import FrameLimits
+from norman_protocol.identifiers import new_id
 from norman_protocol.messages import Caller, Cancel, Hello, Invoke, Result
 from norman_protocol.values import Value
 from norman_server.executor.connection import Connection
@@ -117,14 +118,23 @@ class Relay:
         if connection is None or not connection.is_open:
             connection = await self._connect(lane, timeout_s)
         call_id = connection.new_id()
+        invocation_id = new_id()
         message = Invoke(
-            id=call_id, reference=reference, timeout_s=timeout_s, caller=caller, values=values
+            id=call_id,
+            reference=reference,
+            timeout_s=timeout_s,
+            caller=caller,
+            invocation_id=invocation_id,
+            values=values,
         )
         try:
             answer = await connection.request(call_id, message)
         except asyncio.CancelledError:
             if connection.is_open:
                 await connection.send(Cancel(id=call_id))
+            raise
+        except Interrupted as error:
+            error.invocation_id = invocation_id
             raise
         if not isinstance(answer, Result):
             raise ProtocolViolation(f"The executor answered a call with a {answer.TYPE} message.")

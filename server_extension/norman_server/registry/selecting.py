@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Final
 
-from norman_protocol.errors import ModelNotFound, NotReady, VersionNotFound
-from norman_protocol.references import ACTIVE, LATEST, Reference, name_key
+from norman_protocol.errors import NotReady, VersionNotFound
+from norman_protocol.references import ACTIVE, LATEST, Reference, model_not_found
 from norman_server.domain.records import ModelRecord, VersionRecord
 
 if TYPE_CHECKING:
@@ -29,7 +28,7 @@ def find_model(rows: RegistryRows, name: str) -> ModelRecord:
     """
     model = rows.models.find(name)
     if model is None:
-        raise _no_model(name, rows.models.names(_CANDIDATES))
+        raise model_not_found(name, rows.models.names(_CANDIDATES))
     return model
 
 
@@ -62,19 +61,6 @@ def _number(reference: Reference, numbers: Sequence[int], aliases: Mapping[str, 
     if reference.selector == LATEST:
         return numbers[-1] if numbers else None
     return aliases.get(reference.selector)
-
-
-def _no_model(name: str, names: Sequence[str]) -> ModelNotFound:
-    by_key = {name_key(other): other for other in names}
-    matches = get_close_matches(name_key(name), by_key, n=3, cutoff=0.5)
-    nearest = [by_key[match] for match in matches]
-    if nearest:
-        hint = f"Did you mean {' or '.join(nearest)}?"
-    elif names:
-        hint = "List the models with: %norman models"
-    else:
-        hint = "Nothing is uploaded yet: %norman upload PATH"
-    return ModelNotFound(f"There is no model {name!r}. {hint}", name=name, nearest=nearest)
 
 
 def _no_version(

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
 from norman_bundle.manifest import bundle_digest, check_manifest, parse_digest
+from norman_bundle.remotes import strip_credentials
 from norman_bundle.trust import require_trust
+from norman_protocol.logs import clean_log
 from norman_protocol.messages import VersionState
 from norman_protocol.references import Reference, parse_name
 from norman_protocol.rest import (
     ErrorBody,
     ModelDetail,
     ModelPage,
+    Origin,
     PublishRequest,
     TrustRecord,
 )
@@ -259,7 +263,8 @@ class Registry:
     async def log_text(self, version_id: str, limit_bytes: int) -> tuple[str, bool]:
         """Return the end of what a version's workers wrote, and whether more came before it."""
         path = self._home.log_path(version_id)
-        return await self._files.run(lambda: read_tail(path, limit_bytes))
+        text, cut = await self._files.run(lambda: read_tail(path, limit_bytes))
+        return clean_log(text, str(self._home.models / version_id)), cut
 
     async def _in_state(self, state: VersionState) -> list[VersionRecord]:
         return await self._database.read(lambda rows: rows.versions.by_state(state))
@@ -298,7 +303,14 @@ class Registry:
             label=request.label,
             description=request.description,
             tags=tuple(dict.fromkeys(request.tags)),
-            origin=request.origin,
+            origin=_without_credentials(request.origin),
             trust=trust if bundle_format.runs_code else None,
             activate=request.activate,
         )
+
+
+def _without_credentials(origin: Origin) -> Origin:
+    """Strip what lets others into a repository; our own client does so before it sends."""
+    if origin.git_remote is None:
+        return origin
+    return replace(origin, git_remote=strip_credentials(origin.git_remote))

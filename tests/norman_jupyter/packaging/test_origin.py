@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 from jupyter_client.manager import KernelManager
 
-from norman_jupyter.packaging.git import GitFacts, read_git, strip_credentials
+from norman_bundle.remotes import strip_credentials
+from norman_jupyter.packaging.git import GitFacts, read_git
 from norman_jupyter.packaging.kernel import current_kernel, read_connection_file
 from norman_jupyter.packaging.origin import CELL_SOURCE_LIMIT, collect_origin
 

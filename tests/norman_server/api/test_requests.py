@@ -52,7 +52,7 @@ def scale(client):
 
 
 def invoke(client, reference, **inputs):
-    return client.post("invocations", json={"model": reference, "inputs": inputs})
+    return client.post("invocations", json={"reference": reference, "inputs": inputs})
 
 
 def test_json_in_and_out(client, scale):
@@ -110,13 +110,16 @@ def test_large_frame_in_and_out(client, scale):
         (b"", "not JSON"),
         (b"{", "not JSON"),
         (b"[]", "must be an object"),
-        (b'{"model": "m", "inputs": {"x": NaN}}', "NaN is not JSON"),
-        (b'{"model": "m", "inputs": {"x": -Infinity}}', "Infinity is not JSON"),
-        (b'{"model": "m", "inputs": {"x": ' + b"[" * 100_000 + b"]" * 100_000 + b"}}", "too deep"),
-        (b'{"modle": "m"}', "Did you mean model"),
-        (b"{}", "model is missing"),
-        (b'{"model": 3}', "model must be text"),
-        (b'{"model": "m", "timeout_s": "soon"}', "timeout_s"),
+        (b'{"reference": "m", "inputs": {"x": NaN}}', "NaN is not JSON"),
+        (b'{"reference": "m", "inputs": {"x": -Infinity}}', "Infinity is not JSON"),
+        (
+            b'{"reference": "m", "inputs": {"x": ' + b"[" * 100_000 + b"]" * 100_000 + b"}}",
+            "too deep",
+        ),
+        (b'{"referense": "m"}', "Did you mean reference"),
+        (b"{}", "reference is missing"),
+        (b'{"reference": 3}', "reference must be text"),
+        (b'{"reference": "m", "timeout_s": "soon"}', "timeout_s"),
         (b'\xff\xfe{"model"}', "UTF-8"),
     ],
 )
@@ -154,7 +157,7 @@ def test_body_of_another_type_is_refused(client):
 @pytest.mark.parametrize("timeout_s", [0, -1, 1e9])
 def test_deadline_out_of_bounds_is_refused(client, scale, timeout_s):
     answer = client.post(
-        "invocations", json={"model": scale, "inputs": {"x": [1.0]}, "timeout_s": timeout_s}
+        "invocations", json={"reference": scale, "inputs": {"x": [1.0]}, "timeout_s": timeout_s}
     )
     assert answer.status_code == 400
     assert answer.json()["details"]["field"] == "timeout_s"
@@ -455,3 +458,11 @@ def test_same_bundle_again_is_the_same_version(client, scale):
     )
     assert other["reference"] == "requests-scale@2"
     assert client.get("models/requests-scale").json()["model"]["active"] == 1
+
+
+def test_credentials_in_the_address_of_a_repository_are_not_kept(client):
+    data = b"def predict() -> int: return 3  # of a repository"
+    client.put(f"blobs/{sha256(data).hexdigest()}", content=data)
+    origin = {"git_remote": "https://ann:secret@example.org/models.git?token=x"}
+    answer = publish(client, "requests-origin", entry(data), trust=True, origin=origin)
+    assert answer.json()["origin"]["git_remote"] == "https://example.org/models.git"

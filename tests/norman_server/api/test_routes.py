@@ -139,12 +139,28 @@ def test_other_verbs_are_refused_in_json(norman_server, route, verb):
         assert client.get("status").status_code == 200
 
 
+def test_length_of_thousands_of_digits_is_refused_before_who_sent_it_is_known(norman_server):
+    host, port = norman_server.url.removeprefix("http://").rstrip("/").split(":")
+    for token, status in (("", b"401"), (norman_server.token, b"413")):
+        with socket.create_connection((host, int(port))) as stream:
+            stream.sendall(
+                f"POST /norman/api/v1/invocations HTTP/1.1\r\nHost: {host}:{port}\r\n"
+                f"Authorization: Bearer {token}\r\nContent-Length: {'9' * 5000}\r\n\r\n".encode()
+            )
+            assert stream.recv(4096).split()[1] == status
+
+
+def test_path_is_repeated_as_it_came(norman_server):
+    with norman_server.client() as client:
+        assert "/a%25b" in client.get("a%25b").json()["message"]
+
+
 @pytest.mark.parametrize("path", ["nothing", "models/", "../v2/status", "models/a/b/c/d/e"])
 def test_unknown_route_is_answered_in_json(norman_server, path):
     with norman_server.client() as client:
         answer = client.get(path)
     assert answer.status_code == 404
-    assert answer.json()["code"] == "request_invalid"
+    assert answer.json()["code"] == "route_not_found"
     stranger = httpx.get(f"{norman_server.api_url}{path}", trust_env=False)
     assert stranger.status_code == 401
 
