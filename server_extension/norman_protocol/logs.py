@@ -26,6 +26,6 @@ def clean_log(text: str, files: str) -> str:
     >>> clean_log('''  File "/home/models/7f/model.py", line 3 in predict
     ...   File "/home/run/worker-0a1b.pyz/norman_worker/session.py", line 97 in _predict
     ... ''', "/home/models/7f")
-    '  File "model.py", line 3 in predict\\n'
+    '  File "model.py", line 3 in predict\n'
     """
     return _OWN_FRAME.sub("", text).replace(f"{files.rstrip('/')}/", "")
