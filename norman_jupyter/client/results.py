@@ -31,10 +31,10 @@ class InvokeResult(Mapping[str, Any]):
     version
         The version that answered, such as ``digits@2``.
     latency_ms
-        From the first byte sent to the last one received, measured here.
+        The call in milliseconds, from the first byte sent to the last one received, measured here.
     timings
-        Where that went, in ms: ``queue`` (waiting for the replica), ``model`` (inside the model),
-        ``transfer`` (all the rest: the way there and back).
+        Where that went, each in milliseconds too: ``queue`` (waiting for the replica), ``model``
+        (inside the model), ``transfer`` (all the rest: the way there and back).
     logs
         What the model printed and logged during this call, possibly shortened.
 

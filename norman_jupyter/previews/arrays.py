@@ -12,6 +12,8 @@ __all__ = ["array_facts", "array_title", "is_array"]
 _SHOWN_ELEMENTS = 8
 _SMALL_MATRIX = 64
 """A matrix of so few elements is shown whole."""
+_EXPONENT_BELOW, _EXPONENT_FROM = 1e-3, 1e7
+"""Arrays whose largest element lies outside are written with exponents."""
 _CHUNK_ELEMENTS = 1 << 20
 _COUNTED_ELEMENTS = 1 << 26
 """Statistics of larger arrays are those of evenly spaced elements: showing must stay instant."""
@@ -39,27 +41,54 @@ def array_facts(array: Any) -> list[str]:
 
 
 def _elements(array: Any) -> list[str]:
-    if array.ndim == 2 and array.size <= _SMALL_MATRIX and array.shape[0] > 1:
-        return ["[" + ", ".join(map(_element, row)) + "]" for row in array]
-    flat = array.reshape(-1) if array.flags.c_contiguous else array.flat
-    text = ", ".join(_element(flat[index]) for index in range(min(array.size, _SHOWN_ELEMENTS)))
+    is_matrix = array.ndim == 2 and array.size <= _SMALL_MATRIX and array.shape[0] > 1
+    flat = array.reshape(-1) if array.flags.c_contiguous or is_matrix else array.flat
+    count = array.size if is_matrix else min(array.size, _SHOWN_ELEMENTS)
+    texts = _formatted([flat[index] for index in range(count)])
     if not array.shape:
-        return [text]
-    return [f"[{text}, …]" if array.size > _SHOWN_ELEMENTS else f"[{text}]"]
+        return texts
+    if not is_matrix:
+        text = ", ".join(texts)
+        return [f"[{text}, …]" if array.size > count else f"[{text}]"]
+    width, columns = max(map(len, texts)), array.shape[1]
+    rows = (texts[start : start + columns] for start in range(0, count, columns))
+    return ["[" + ", ".join(text.rjust(width) for text in row) + "]" for row in rows]
 
 
-def _element(element: Any) -> str:
-    if isinstance(element, str):
-        return repr(one_line(element, 40))
-    kind = getattr(getattr(element, "dtype", None), "kind", "")
-    if kind in "biu":
-        return str(element)
+def _formatted(elements: list[Any]) -> list[str]:
+    """Write elements, numbers among them all in one notation, so that they can be compared."""
+    kind = getattr(getattr(elements[0], "dtype", None), "kind", "")
+    if kind in "biu" and kind:
+        return [str(element) for element in elements]
     if kind == "c":
-        return f"{complex(element):.4g}"
+        parts = [part for element in elements for part in (element.real, element.imag)]
+        notation = _notation([float(part) for part in parts])
+        return [f"{element.real:z{notation}}{element.imag:+z{notation}}j" for element in elements]
     try:
-        return f"{float(element):.4g}"
+        numbers = [float(element) for element in elements if not isinstance(element, str)]
     except (TypeError, ValueError):
-        return one_line(str(element), 40)
+        return [one_line(str(element), 40) for element in elements]
+    if len(numbers) < len(elements):
+        return [repr(one_line(str(element), 40)) for element in elements]
+    notation = _notation(numbers)
+    return [f"{number:z{notation}}" for number in numbers]
+
+
+def _notation(numbers: list[float]) -> str:
+    """Return the one format of some numbers: their largest gets four digits that mean something.
+
+    Numbers much smaller than the largest lose theirs, as in a table of probabilities.
+    """
+    finite = [number for number in numbers if math.isfinite(number)]
+    largest = max(map(abs, finite), default=0.0)
+    if all(number.is_integer() for number in finite) and largest < _EXPONENT_FROM:
+        return ".0f"
+    if not _EXPONENT_BELOW <= largest < _EXPONENT_FROM:
+        return ".3e"
+    decimals = max(2, 3 - math.floor(math.log10(largest)))
+    texts = [f"{number:.{decimals}f}" for number in finite]
+    spare = min(len(text) - len(text.rstrip("0")) for text in texts)
+    return f".{decimals - min(spare, decimals)}f"
 
 
 def _statistics(array: Any) -> str:

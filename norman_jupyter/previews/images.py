@@ -1,4 +1,4 @@
-"""Bytes of a picture into a thumbnail, where Pillow is there; and what kind of file bytes are."""
+"""Pictures, as bytes or as arrays, into thumbnails, and what kind of file bytes are."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import warnings
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Thumbnail", "sniff_media_type", "thumbnail"]
+__all__ = ["Thumbnail", "array_thumbnail", "sniff_media_type", "thumbnail"]
 
 _SIGNATURES = (
     (0, b"\x89PNG\r\n\x1a\n", "image/png"),
@@ -37,6 +37,10 @@ _PILLOW_FORMATS = {
     "image/webp": "WEBP",
 }
 _SIDE_PIXELS = 160
+_ARRAY_SIDES = range(8, 8193)
+_ARRAY_CHANNELS = (3, 4)
+_TINY_PIXELS = 80
+"""Arrays below half of it are shown enlarged, each element a square."""
 _MAX_PIXELS = 32_000_000
 """Larger pictures are described, not decoded: decoding takes 4 bytes of memory per pixel."""
 _MAX_EMBEDDED_BYTES = 32 * 1024
@@ -94,6 +98,35 @@ def thumbnail(data: bytes, media_type: str) -> Thumbnail | None:
             media_type=media_type, base64_data=base64.b64encode(data).decode(), size_pixels=None
         )
     return None
+
+
+def array_thumbnail(array: Any) -> Thumbnail | None:
+    """Return a small picture of an array that looks like one; None where it doesn't.
+
+    A picture is uint8[height, width] (grey), with 3 channels behind (RGB) or 4 (RGBA), and has
+    between 8 and 8192 pixels a side. Only as many of its pixels are read as are shown, or a few
+    times that. Pillow is needed.
+    """
+    is_grey, is_coloured = array.ndim == 2, array.ndim == 3 and array.shape[2] in _ARRAY_CHANNELS
+    if array.dtype.name != "uint8" or not (is_grey or is_coloured):
+        return None
+    height, width = array.shape[:2]
+    if height not in _ARRAY_SIDES or width not in _ARRAY_SIDES:
+        return None
+    if importlib.util.find_spec("PIL") is None:
+        return None
+    import numpy as np
+    from PIL import Image
+
+    step = max(1, max(height, width) // (2 * _SIDE_PIXELS))
+    picture = Image.fromarray(np.ascontiguousarray(array[::step, ::step]))
+    picture.thumbnail((_SIDE_PIXELS, _SIDE_PIXELS))
+    scale = _TINY_PIXELS // max(picture.size)
+    if scale > 1:
+        picture = picture.resize(
+            (picture.width * scale, picture.height * scale), Image.Resampling.NEAREST
+        )
+    return _encode(picture, (width, height))
 
 
 def _with_pillow(data: bytes, name: str) -> Thumbnail | None:

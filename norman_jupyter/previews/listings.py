@@ -9,12 +9,13 @@ from norman_jupyter.previews.markup import (
     Bundle,
     Html,
     block,
-    code,
+    clipped_code,
     escape,
     fields,
     join,
     note,
     table,
+    warning,
 )
 from norman_jupyter.previews.text import (
     columns,
@@ -35,6 +36,7 @@ from norman_protocol.rest import (
 )
 
 __all__ = [
+    "FoundModels",
     "ModelOverview",
     "render_invocations",
     "render_log",
@@ -46,6 +48,15 @@ __all__ = [
 _LOG_CHARACTERS = 16_000
 _LOG_LINES = 200
 _SHOWN_VERSIONS = 10
+_WARNED_OF = ("failed", "timed_out", "interrupted")
+"""What a state begins with that must not be overlooked."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoundModels(ModelPage):
+    """A page of the models that hold a text, and that text."""
+
+    search: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +80,7 @@ class ModelOverview:
 def render_models(page: ModelPage) -> Bundle:
     """Return a page of models as a table."""
     if not page.items:
-        return _message("There are no models here yet. %norman upload PATH adds one.")
+        return _message(_no_models(page))
     header = ("model", "active", "versions", "state", "runtime", "updated", "description")
     rows = [
         (
@@ -84,7 +95,16 @@ def render_models(page: ModelPage) -> Bundle:
         for model in page.items
     ]
     more = "There are more: --search TEXT narrows the list." if page.next_cursor else ""
-    return _listing(header, rows, more)
+    return _listing(header, rows, more, wrapped="description")
+
+
+def _no_models(page: ModelPage) -> str:
+    if isinstance(page, FoundModels):
+        return (
+            f"No model's name, description or label contains {one_line(page.search, 60)!r}. "
+            "%norman models lists all."
+        )
+    return "There are no models here yet. %norman upload PATH adds one."
 
 
 def render_model(detail: ModelDetail) -> Bundle:
@@ -202,11 +222,21 @@ def _message(text: str) -> Bundle:
     return {"text/plain": text, "text/html": note(escape(text))}
 
 
-def _listing(header: Sequence[str], rows: Sequence[Sequence[str]], more: str) -> Bundle:
+def _listing(
+    header: Sequence[str], rows: Sequence[Sequence[str]], more: str, *, wrapped: str | None = None
+) -> Bundle:
     plain = columns([header, *rows])
-    cells = [[code(row[0]), *map(escape, row[1:])] for row in rows]
-    markup = table(header, cells)
+    cells = [[_cell(title, text) for title, text in zip(header, row, strict=True)] for row in rows]
+    markup = table(header, cells, wrapped=wrapped)
     if more:
         plain = f"{plain}\n{more}"
         markup = join([markup, note(escape(more))])
     return {"text/plain": plain, "text/html": markup}
+
+
+def _cell(title: str, text: str) -> Html:
+    if title in ("model", "version"):
+        return clipped_code(text)
+    if title == "state" and text.startswith(_WARNED_OF):
+        return warning(text)
+    return escape(text)

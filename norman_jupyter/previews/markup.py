@@ -10,6 +10,7 @@ __all__ = [
     "Bundle",
     "Html",
     "block",
+    "clipped_code",
     "code",
     "element",
     "escape",
@@ -18,6 +19,7 @@ __all__ = [
     "join",
     "note",
     "table",
+    "warning",
 ]
 
 Html: TypeAlias = str
@@ -28,9 +30,27 @@ Bundle: TypeAlias = dict[str, str]
 
 # Neutral in light and dark themes: the page's own text colour, greys that are half transparent.
 _LINE = "1px solid rgba(128,128,128,.3)"
-_TABLE = "border-collapse:collapse;margin:.3em 0;color:inherit;font-size:inherit"
-_HEAD = f"text-align:left;font-weight:600;padding:.2em .8em .2em 0;border-bottom:{_LINE}"
-_CELL = "text-align:left;vertical-align:top;padding:.2em .8em .2em 0;overflow-wrap:anywhere"
+_SCROLLED = "overflow-x:auto"
+_TABLE = "border-collapse:collapse;table-layout:auto;margin:.3em 0;color:inherit;font-size:inherit"
+_HEAD = (
+    "text-align:left;font-weight:600;padding:.2em .8em .2em 0;white-space:nowrap;"
+    f"border-bottom:{_LINE}"
+)
+_CELL = "text-align:left;vertical-align:top;padding:.2em .8em .2em 0;white-space:nowrap"
+# The one column that gives way. It has a least width, or words would break at every character.
+_WRAPPED_CELL = (
+    "text-align:left;vertical-align:top;padding:.2em .8em .2em 0;white-space:normal;"
+    "overflow-wrap:anywhere;min-width:9em"
+)
+# JupyterLab wraps code wherever it stands.
+_CODE = "white-space:inherit;overflow-wrap:inherit"
+_WHOLE_CHARACTERS = 30
+_CLIPPED = (
+    "white-space:nowrap;display:inline-block;max-width:20em;overflow:hidden;"
+    "text-overflow:ellipsis;vertical-align:bottom"
+)
+# The theme's own red, or one that contrasts with white and with black.
+_WARNING = "font-weight:600;color:var(--jp-error-color1,#e5383b)"
 _BLOCK = (
     "margin:.2em 0;max-height:24em;overflow:auto;white-space:pre-wrap;overflow-wrap:anywhere;"
     "font-size:.92em"
@@ -56,7 +76,14 @@ def element(tag: str, content: Html, style: str = "") -> Html:
 
 def code(text: str) -> Html:
     """Return text as code within a line."""
-    return element("code", escape(text))
+    return element("code", escape(text), _CODE)
+
+
+def clipped_code(text: str) -> Html:
+    """Return a name as code of bounded width: all of it is there to copy and under the pointer."""
+    if len(text) <= _WHOLE_CHARACTERS:
+        return code(text)
+    return f'<code title="{escape(text)}" style="{_CLIPPED}">{escape(text)}</code>'
 
 
 def block(text: str) -> Html:
@@ -69,21 +96,35 @@ def note(content: Html) -> Html:
     return element("div", content, _NOTE)
 
 
+def warning(text: str) -> Html:
+    """Return words that must not be overlooked, in any theme."""
+    return element("span", escape(text), _WARNING)
+
+
 def join(parts: Sequence[Html]) -> Html:
     """Return parts below each other in one box."""
     return element("div", "".join(parts))
 
 
-def table(header: Sequence[str], rows: Sequence[Sequence[Html]]) -> Html:
-    """Return rows of cells below a header of plain text."""
+def table(
+    header: Sequence[str], rows: Sequence[Sequence[Html]], *, wrapped: str | None = None
+) -> Html:
+    """Return rows of cells below a header of plain text.
+
+    A row takes one line, and a table too wide scrolls; only the column whose title is ``wrapped``
+    takes what the others leave, in as many lines as it needs.
+    """
     head = "".join(element("th", escape(title), _HEAD) for title in header)
-    return element("table", f"<thead><tr>{head}</tr></thead><tbody>{_rows(rows)}</tbody>", _TABLE)
+    place = None if wrapped is None else header.index(wrapped)
+    body = _rows(rows, wrapped=place)
+    whole = element("table", f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody>", _TABLE)
+    return element("div", whole, _SCROLLED)
 
 
 def fields(rows: Sequence[tuple[str, Html]]) -> Html:
     """Return names and what belongs to them, side by side."""
     named = [(element("span", escape(name), "opacity:.75"), content) for name, content in rows]
-    return element("table", f"<tbody>{_rows(named)}</tbody>", _TABLE)
+    return element("table", f"<tbody>{_rows(named, wrapped=1)}</tbody>", _TABLE)
 
 
 def image(media_type: str, base64_data: str, description: str) -> Html:
@@ -94,7 +135,14 @@ def image(media_type: str, base64_data: str, description: str) -> Html:
     )
 
 
-def _rows(rows: Sequence[Sequence[Html]]) -> Html:
+def _rows(rows: Sequence[Sequence[Html]], *, wrapped: int | None) -> Html:
     return "".join(
-        element("tr", "".join(element("td", cell, _CELL) for cell in row)) for row in rows
+        element(
+            "tr",
+            "".join(
+                element("td", cell, _WRAPPED_CELL if place == wrapped else _CELL)
+                for place, cell in enumerate(row)
+            ),
+        )
+        for row in rows
     )

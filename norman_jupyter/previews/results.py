@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Protocol
 
 from norman_jupyter.previews.markup import Bundle, Html, block, escape, join, note
-from norman_jupyter.previews.text import format_milliseconds, one_line, shorten
+from norman_jupyter.previews.text import one_line, shorten
 from norman_jupyter.previews.values import preview_value, titled
 
 __all__ = ["ShownResult", "render_result"]
@@ -87,10 +87,15 @@ def render_result(result: ShownResult) -> Bundle:
 
 def _footer(result: ShownResult) -> str:
     split = ", ".join(
-        f"{name} {format_milliseconds(result.timings[name])}"
-        for name in _SPLIT
-        if name in result.timings
+        f"{name} {_in_ms(result.timings[name])}" for name in _SPLIT if name in result.timings
     )
-    latency = format_milliseconds(result.latency_ms)
+    latency = _in_ms(result.latency_ms)
     took = f"{latency} ({split})" if split else latency
     return f"{one_line(result.version, 140)} · {took} · id {one_line(result.id, 64)}"
+
+
+def _in_ms(duration_ms: float) -> str:
+    """Write a duration in ms, whatever its size: the numbers are those of ``timings``."""
+    if duration_ms < 0.9995:
+        return f"{duration_ms:.3f} ms"
+    return f"{duration_ms:.3g} ms" if duration_ms < 999.5 else f"{duration_ms:,.0f} ms"

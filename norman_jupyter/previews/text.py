@@ -14,6 +14,7 @@ __all__ = [
     "one_line",
     "plain",
     "shorten",
+    "shorten_middle",
 ]
 
 # CSI and OSC sequences, and the two-character escapes: ECMA-48, sections 5.4 and 8.3.
@@ -60,6 +61,27 @@ def shorten(text: str, *, characters: int, lines: int = 1_000_000, from_end: boo
     if not cut:
         return kept
     return f"…{kept}" if from_end else f"{kept}…"
+
+
+def shorten_middle(text: str, *, characters: int) -> str:
+    r"""Return a text's beginning and end, made plain, and between them how much is left out.
+
+    Of an error both matter: where it begins, and what it says at last.
+
+    Examples
+    --------
+    >>> shorten_middle("abcdef", characters=6)
+    'abcdef'
+    >>> shorten_middle("a" * 500 + "b" * 500, characters=4)
+    'aa\n[… 996 characters left out …]\nbb'
+    """
+    if len(text) <= characters:
+        return plain(text)
+    half = characters // 2
+    left_out = len(text) - 2 * half
+    return "\n".join(
+        [plain(text[:half]), f"[… {left_out:,} characters left out …]", plain(text[-half:])]
+    )
 
 
 def one_line(text: str, characters: int = 80) -> str:

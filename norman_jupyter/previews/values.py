@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from norman_jupyter.previews.arrays import array_facts, array_title, is_array
-from norman_jupyter.previews.images import sniff_media_type, thumbnail
+from norman_jupyter.previews.images import array_thumbnail, sniff_media_type, thumbnail
 from norman_jupyter.previews.markup import Html, block, code, escape, image, join
 from norman_jupyter.previews.text import format_bytes, format_count, one_line, shorten
 
@@ -22,6 +22,9 @@ _JSON_DEPTH = 6
 _JSON_ITEMS = 12
 _COMPACT_DEPTH = 2
 _JSON_STRING_CHARACTERS = 120
+_JSON_LINE = 88
+_ROW_ITEMS = 40
+_ROW_STRING_CHARACTERS = 24
 _SCALARS = (bool, int, float, type(None))
 
 
@@ -53,7 +56,7 @@ def preview_value(value: Any, *, with_pictures: bool = True) -> Preview:
     Parameters
     ----------
     with_pictures
-        Whether a thumbnail may be made of bytes that are a picture.
+        Whether a thumbnail may be made of bytes or of an array that are a picture.
 
     Examples
     --------
@@ -63,7 +66,7 @@ def preview_value(value: Any, *, with_pictures: bool = True) -> Preview:
     '{"label": 7}'
     """
     if is_array(value):
-        return _array(value)
+        return _array(value, with_pictures=with_pictures)
     if isinstance(value, str):
         return _text(value)
     if isinstance(value, (bytes, bytearray, memoryview)):
@@ -77,12 +80,16 @@ def preview_value(value: Any, *, with_pictures: bool = True) -> Preview:
     return Preview(title=type(value).__name__, text=text, html=code(text))
 
 
-def _array(array: Any) -> Preview:
+def _array(array: Any, *, with_pictures: bool) -> Preview:
     lines = array_facts(array)
     if array.ndim == 0:
         return Preview(title=array_title(array), text=lines[0], html=code(lines[0]))
-    text = "\n".join(lines)
-    return Preview(title=array_title(array), text=text, html=block(text))
+    title, text = array_title(array), "\n".join(lines)
+    small = array_thumbnail(array) if with_pictures else None
+    if small is None:
+        return Preview(title=title, text=text, html=block(text))
+    picture = image(small.media_type, small.base64_data, title)
+    return Preview(title=title, text=text, html=join([block(text), picture]), has_picture=True)
 
 
 def _text(value: str) -> Preview:
@@ -138,8 +145,12 @@ def _json_lines(value: Any, prefix: str, suffix: str, depth: int) -> Iterator[st
     """Yield the lines of a value between ``prefix`` (with the indent) and ``suffix``."""
     compact = _compact(value, depth)
     indent = prefix[: len(prefix) - len(prefix.lstrip(" "))]
-    if compact is not None and len(prefix) + len(compact) <= 88:
+    if compact is not None and len(prefix) + len(compact) <= _JSON_LINE:
         yield f"{prefix}{compact}{suffix}"
+        return
+    row = _row(value)
+    if row is not None and depth > 0:
+        yield f"{prefix}{row}{suffix}"
         return
     is_mapping = isinstance(value, Mapping)
     if not isinstance(value, (Mapping, list, tuple)) or depth == 0:
@@ -156,6 +167,20 @@ def _json_lines(value: Any, prefix: str, suffix: str, depth: int) -> Iterator[st
     if len(value) > _JSON_ITEMS:
         yield f"{indent}  … {len(value) - _JSON_ITEMS:,} more"
     yield indent + ("}" if is_mapping else "]") + suffix
+
+
+def _row(value: Any) -> str | None:
+    """Return a list of numbers and short words as one line, for the screen to wrap; else None."""
+    if not isinstance(value, (list, tuple)):
+        return None
+    shown = value[:_ROW_ITEMS]
+    for item in shown:
+        is_word = isinstance(item, str) and len(item) <= _ROW_STRING_CHARACTERS
+        if not is_word and not isinstance(item, _SCALARS):
+            return None
+    text = ", ".join(_string(item) if isinstance(item, str) else _scalar(item) for item in shown)
+    left = len(value) - len(shown)
+    return f"[{text}, … {left:,} more]" if left else f"[{text}]"
 
 
 def _compact(value: Any, depth: int) -> str | None:

@@ -9,11 +9,13 @@ from norman_jupyter.previews.markup import (
     Html,
     block,
     code,
+    element,
     escape,
     fields,
     join,
     note,
     table,
+    warning,
 )
 from norman_jupyter.previews.text import (
     columns,
@@ -22,6 +24,7 @@ from norman_jupyter.previews.text import (
     format_milliseconds,
     one_line,
     shorten,
+    shorten_middle,
 )
 from norman_protocol.decoding import dump_json
 from norman_protocol.errors import RequestInvalid
@@ -33,7 +36,8 @@ __all__ = ["render_version", "short_time", "version_heading"]
 _SHOWN_FILES = 12
 _SHOWN_PARAMETERS = 24
 _ERROR_CHARACTERS = 4000
-_ERROR_LINES = 30
+_LOG_LINES = 30
+_REASON = "white-space:pre-wrap;overflow-wrap:anywhere;margin:.2em 0"
 
 
 def version_heading(version: VersionDetail) -> str:
@@ -62,26 +66,21 @@ def render_version(version: VersionDetail, *, brief: bool = False) -> Bundle:
     signature = _signature_rows(version.signature)
     rows = [] if brief else _facts(version)
     failure = _failure(version)
-    texts = [heading]
+    # Who looks at a failed version wants to know why, before all that it is.
+    texts = [heading, *failure]
     if signature:
         texts.append(columns(signature, indent="  "))
     if rows:
         texts.append(columns(rows, indent="  "))
-    if failure:
-        texts.append(failure)
-    parts: list[Html] = [
-        f"<b>{escape(version.reference)}</b>{escape(heading[len(version.reference) :])}"
-    ]
+    parts: list[Html] = [_html_heading(version, heading), *_html_failure(failure)]
     if signature:
         cells = [
             [escape(place), code(name), code(kind), escape(more)]
             for place, name, kind, more in signature
         ]
-        parts.append(table(("", "name", "type", ""), cells))
+        parts.append(table(("", "name", "type", "about"), cells, wrapped="about"))
     if rows:
         parts.append(fields([(name, escape(value)) for name, value in rows]))
-    if failure:
-        parts.append(block(failure))
     if not version.created:
         again = "The same version stood already; nothing was added."
         texts.append(again)
@@ -202,20 +201,32 @@ def _files(version: VersionDetail) -> Sequence[tuple[str, str]]:
     return rows
 
 
-def _failure(version: VersionDetail) -> str:
-    """Return why a version failed, with the model's own traceback and log where there are some."""
+def _failure(version: VersionDetail) -> list[str]:
+    """Return why a version failed, then the model's own traceback and log where there are some."""
     if version.error is None:
-        return ""
-    parts = [f"{version.error.code}: {version.error.message}"]
-    for name in ("traceback", "log"):
-        text = version.error.details.get(name)
-        if isinstance(text, str) and text.strip():
-            parts.append(
-                shorten(
-                    text.strip("\n"),
-                    characters=_ERROR_CHARACTERS,
-                    lines=_ERROR_LINES,
-                    from_end=True,
-                )
-            )
-    return "\n".join(shorten(part, characters=_ERROR_CHARACTERS + 1) for part in parts)
+        return []
+    parts = [shorten(version.error.message, characters=_ERROR_CHARACTERS)]
+    traceback, log = (version.error.details.get(name) for name in ("traceback", "log"))
+    if isinstance(traceback, str) and traceback.strip():
+        parts.append(shorten_middle(traceback.strip("\n"), characters=_ERROR_CHARACTERS))
+    if isinstance(log, str) and log.strip():
+        end = shorten(
+            log.strip("\n"), characters=_ERROR_CHARACTERS, lines=_LOG_LINES, from_end=True
+        )
+        parts.append(f"log:\n{end}")
+    return parts
+
+
+def _html_heading(version: VersionDetail, heading: str) -> Html:
+    name, rest = escape(version.reference), heading.removeprefix(version.reference)
+    if version.state != "failed":
+        return f"<b>{name}</b>{escape(rest)}"
+    before, state, after = rest.partition(version.state)
+    return f"<b>{name}</b>{escape(before)}{warning(state)}{escape(after)}"
+
+
+def _html_failure(failure: Sequence[str]) -> list[Html]:
+    if not failure:
+        return []
+    reason, *more = failure
+    return [element("div", warning(reason), _REASON), *map(block, more)]

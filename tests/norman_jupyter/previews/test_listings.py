@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import html
 import re
 
 import pytest
 
 from norman_jupyter.previews.listings import (
+    FoundModels,
     ModelOverview,
     render_invocations,
     render_log,
@@ -177,15 +179,30 @@ def test_failed_version_says_why_with_traceback_and_log():
     )
     bundle = render_version(make_version(state="failed", active=False, signature=None, error=error))
     for text in bundle.values():
-        assert "load_failed: digits@3 could not load." in text
+        assert "digits@3 could not load." in text
+        assert "load_failed" not in text
         assert "OSError: no weights" in text
         assert "importing" in text
-    assert "failed · python" in bundle["text/plain"]
+        places = [text.index(part) for part in ("failed", "could not", "no weights", "ada")]
+        assert places == sorted(places)
+    assert bundle["text/plain"].startswith("digits@3 · failed · python")
+    assert re.search(r"color:[^>]*>failed</span>", bundle["text/html"])
+
+
+def test_huge_traceback_of_a_failed_version_keeps_both_its_ends():
+    error = ErrorBody(
+        code="load_failed", message="m", details={"traceback": f"BEGIN{'x' * 100_000}END"}
+    )
+    for text in render_version(make_version(state="failed", error=error)).values():
+        assert "BEGIN" in text
+        assert "characters left out" in text
+        assert "END" in text
+        assert len(text) < 20_000
 
 
 def test_error_with_odd_details_is_shown():
     error = ErrorBody(code="x", message="m", details={"traceback": 5, "log": None})
-    assert "x: m" in render_version(make_version(error=error))["text/plain"]
+    assert "\nm\n" in render_version(make_version(error=error))["text/plain"]
 
 
 def test_same_version_again_is_told():
@@ -228,6 +245,40 @@ def test_models():
 def test_no_models_says_how_to_add_one():
     for text in render_models(ModelPage(items=())).values():
         assert "%norman upload PATH" in text
+
+
+def test_search_without_a_hit_says_what_it_looked_at():
+    for text in render_models(FoundModels(items=(), search="z<z" * 100)).values():
+        assert "No model's name, description or label contains" in html.unescape(text)
+        assert "no models here" not in text
+        assert len(text) < 400
+    assert "digits" in render_models(FoundModels(items=(make_summary(),), search="d"))["text/html"]
+
+
+def test_rows_of_a_table_take_one_line_but_for_the_description():
+    page = ModelPage(items=(make_summary(description="reads digits from pictures"),))
+    cells = re.findall(r'<td style="([^"]*)">(.*?)</td>', render_models(page)["text/html"])
+    wrapping = [text for style, text in cells if "white-space:nowrap" not in style]
+    assert wrapping == ["reads digits from pictures"]
+
+
+def test_long_name_is_clipped_on_the_screen_alone():
+    name = "x" * 100
+    shown = render_models(ModelPage(items=(make_summary(name=name),)))["text/html"]
+    assert f">{name}</code>" in shown
+    assert f'title="{name}"' in shown
+    assert "text-overflow:ellipsis" in shown
+
+
+def test_failed_states_stand_out():
+    models = ModelPage(items=(make_summary(), make_summary(name="draft", state="failed")))
+    assert re.findall(r"color:var[^>]*>([^<]*)<", render_models(models)["text/html"]) == ["failed"]
+    calls = InvocationPage(
+        items=(make_invocation(state="failed", error_code="model_failed"), make_invocation())
+    )
+    assert re.findall(r"color:var[^>]*>([^<]*)<", render_invocations(calls)["text/html"]) == [
+        "failed (model_failed)"
+    ]
 
 
 def test_model_lists_its_versions():

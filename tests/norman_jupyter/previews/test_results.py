@@ -5,12 +5,14 @@ from __future__ import annotations
 import base64
 import io
 import re
+import sys
 
 import ml_dtypes
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
 from PIL import Image
 
 from norman_jupyter.client.results import InvokeResult
@@ -52,12 +54,113 @@ def picture(kind: str, side=(640, 480), mode="RGB", noise=False) -> bytes:
 def test_footer_tells_version_latency_split_and_id():
     text, html = shown({"label": 7})
     expected = (
-        "digits@2 · 1.53 ms (queue 40 µs, model 1.2 ms, transfer 290 µs) · "
+        "digits@2 · 1.53 ms (queue 0.040 ms, model 1.2 ms, transfer 0.290 ms) · "
         "id 018f0000000000000000000000000000"
     )
     assert text == f"label: 7\n{expected}"
     assert expected in html
     assert re.sub("<[^>]+>", "", html) == f"label 7{expected}"
+
+
+def test_every_duration_is_in_ms():
+    text, html = shown({"y": 1}, latency_ms=12_345.6, timings={"queue": 2e-5, "model": 12_000.0})
+    for footer in (text, html):
+        assert "12,346 ms (queue 0.000 ms, model 12,000 ms)" in footer
+
+
+def test_numbers_of_a_matrix_share_one_notation_and_stand_in_columns():
+    probabilities = np.full((5, 10), 3.2e-9, np.float32)
+    probabilities[:, 3] = 0.998
+    probabilities[2, 4] = 0.00123
+    text, _ = shown({"y": probabilities})
+    rows = text.split("\n")[1:6]
+    assert rows[0] == "  [" + ", ".join(["0.0000"] * 3 + ["0.9980"] + ["0.0000"] * 6) + "]"
+    assert "0.0012" in rows[2]
+    assert {len(row) for row in rows} == {len(rows[0])}
+
+
+@pytest.mark.parametrize(
+    ("array", "row"),
+    [
+        (np.array([0.5, 0.25]), "[0.50, 0.25]"),
+        (np.array([1.0, 20.0, -300.0]), "[1, 20, -300]"),
+        (np.array([1234.5678, 0.001]), "[1234.57, 0.00]"),
+        (np.array([1e-9, 2.5e-8]), "[1.000e-09, 2.500e-08]"),
+        (np.array([1e20, 1.0]), "[1.000e+20, 1.000e+00]"),
+        (np.array([-1e-9, 0.25]), "[0.00, 0.25]"),
+        (np.array([0.5 + 2j, -1j]), "[0.5+2.0j, 0.0-1.0j]"),
+        (np.array([[1.5, -10.0], [np.nan, 0.25]]), "[  1.50, -10.00]\n  [   nan,   0.25]"),
+        (np.array([[1, 100], [20, -3]]), "[  1, 100]\n  [ 20,  -3]"),
+    ],
+    ids=range(9),
+)
+def test_one_notation_for_each_array(array, row):
+    assert row in shown({"y": array})[0]
+
+
+@given(
+    hnp.arrays(
+        st.sampled_from([np.float16, np.float32, np.float64, np.complex64, np.int64, np.bool_]),
+        hnp.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=9),
+    )
+)
+def test_any_array_is_shown(array):
+    bundle = render_result(make({"y": array}))
+    assert size(bundle) < 10_000
+
+
+@pytest.mark.parametrize(
+    ("shape", "size_shown"),
+    [
+        ((28, 28), (56, 56)),
+        ((480, 640, 3), (160, 120)),
+        ((8192, 8192), (160, 160)),
+        ((64, 32, 4), (32, 64)),
+        ((8, 8192, 3), (160, 1)),
+    ],
+)
+def test_array_that_looks_like_a_picture_gets_a_thumbnail_beside_its_numbers(shape, size_shown):
+    array = np.broadcast_to(np.uint8(200), shape)
+    text, html = shown({"image": array})
+    assert "mean 200" in text
+    assert "mean 200" in html
+    (encoded,) = re.findall(r'src="data:image/\w+;base64,([^"]+)"', html)
+    with Image.open(io.BytesIO(base64.b64decode(encoded))) as small:
+        assert small.size == size_shown
+        assert small.convert("L").getpixel((0, 0)) == 200
+    assert len(html) < 20_000
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.zeros((7, 64), np.uint8),
+        np.zeros((8, 8193), np.uint8),
+        np.zeros((64, 64, 2), np.uint8),
+        np.zeros((64, 64), np.float32),
+        np.zeros((64, 64), np.int8),
+        np.zeros((2, 64, 64, 3), np.uint8),
+        np.zeros((0, 64), np.uint8),
+    ],
+    ids=range(7),
+)
+def test_other_arrays_get_no_thumbnail(array):
+    assert "<img" not in shown({"y": array})[1]
+
+
+def test_noise_as_an_array_stays_small():
+    noise = np.random.default_rng(0).integers(0, 256, (2000, 2000, 4), np.uint8)
+    assert size(render_result(make({"image": noise}))) < 40_000
+
+
+def test_array_gets_no_thumbnail_without_pillow(monkeypatch):
+    monkeypatch.setitem(sys.modules, "PIL", None)
+    assert "<img" not in shown({"image": np.zeros((64, 64), np.uint8)})[1]
+
+
+def test_only_the_first_arrays_get_thumbnails():
+    picture = np.zeros((16, 16, 3), np.uint8)
+    assert shown({f"image {i}": picture for i in range(10)})[1].count("<img") == 3
 
 
 def test_array_is_summarised():
@@ -147,6 +250,16 @@ def test_json_is_one_line_where_it_fits_and_indented_where_not():
     assert 'y: {"label": "seven", "scores": [0.1, 0.9]}' in text
     text, _ = shown({"y": {f"key {i}": "value " * 5 for i in range(6)}})
     assert '\n    "key 0": "value value value value value ",\n' in text
+
+
+def test_numbers_in_json_stand_in_one_line():
+    text, _ = shown({"y": {"scores": [i / 7 for i in range(20)], "words": ["a"] * 100}})
+    lines = text.split("\n")
+    assert lines[2].startswith('    "scores": [0.0, 0.14285714285714285, ')
+    assert lines[2].endswith("2.7142857142857144],")
+    assert lines[3].endswith('"a", … 60 more]')
+    text, _ = shown({"y": ["a sentence that is longer than a word"] * 10})
+    assert text.count("\n") > 10
 
 
 @pytest.mark.parametrize(
