@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import builtins
 import math
 import os
 import re
@@ -30,6 +31,7 @@ __all__ = [
 Source: TypeAlias = Literal["variable", "literal", "file", "text", "quoted", "expression"]
 
 _NOT_A_LITERAL = object()
+_QUOTED_CHARACTERS = 80
 _FORMATTED = re.compile(r"[fFtT][rR]?['\"]|[rR][fFtT]['\"]")
 _LEADING_NAME = re.compile(r"([^\W\d]\w*)\s*[.\[(+*/-]")
 _LITERAL_START = frozenset("0123456789+-.([{'\"bBrRuUTFN")
@@ -138,7 +140,7 @@ def resolve_object(word: Word, namespace: Namespace, *, what: str) -> Any:
     if word.expression is None:
         return resolve_text(word, namespace, what=what)
     source = word.expression.strip()
-    if not _compiles(source) and _compiles(word.raw):
+    if _parsed(source) is None and _parsed(word.raw) is not None:
         source = word.raw  # {"key": variable}: a dictionary, whose braces are its own
     return _evaluate(source, namespace, what)
 
@@ -198,6 +200,8 @@ def explain_input_error(
     binding = bindings.get(error.input)
     if binding is None:
         return None
+    if error.expected == "text" and not isinstance(binding.value, (str, bytes, os.PathLike)):
+        return _text_hint(error.input, binding)
     if binding.source == "variable":
         if isinstance(binding.value, (str, bytes, int, float, list, tuple, dict)):
             return None
@@ -206,12 +210,38 @@ def explain_input_error(
         return f"{binding.raw} is a variable here; {error.input}={binding.raw!r} sends the text."
     if binding.source != "text":
         return None
-    leading = _LEADING_NAME.match(binding.raw)
-    if leading and leading[1] in namespace.variables:
+    if _looks_computed(binding.raw, namespace.variables):
         return f"An expression needs braces: {error.input}={{{binding.raw}}}."
     reading = f"{_shortened(binding.raw)} was taken as text: no variable or file is called so"
     nearest = get_close_matches(binding.raw, _visible(namespace.variables), n=1, cutoff=0.6)
     return f"{reading}. Did you mean {nearest[0]}?" if nearest else f"{reading}."
+
+
+def _text_hint(name: str, binding: Binding) -> str | None:
+    """Say how to send as text what was read as an object."""
+    if binding.source == "variable":
+        return f"{name}={{str({binding.raw})}} sends it as text, {name}={binding.raw!r} its name."
+    if binding.source != "literal":
+        return None
+    if len(binding.raw) > _QUOTED_CHARACTERS:
+        return "Quotes around the value send it as text."
+    escaped = binding.raw.replace("\\", "\\\\").replace('"', '\\"')
+    return f'As text: {name}="{escaped}".'
+
+
+def _looks_computed(raw: str, variables: Mapping[str, Any]) -> bool:
+    """Return whether what was read as text is probably an expression that lacks its braces."""
+    leading = _LEADING_NAME.match(raw)
+    if leading and leading[1] in variables:
+        return True
+    tree = _parsed(raw)
+    if tree is None or isinstance(tree.body, (ast.Constant, ast.Name)):
+        return False
+    names = [node for node in ast.walk(tree) if isinstance(node, ast.Name)]
+    bound = {node.id for node in names if not isinstance(node.ctx, ast.Load)}
+    return all(
+        node.id in bound or node.id in variables or hasattr(builtins, node.id) for node in names
+    )
 
 
 def _visible(variables: Mapping[str, Any]) -> list[str]:
@@ -235,14 +265,13 @@ def _literal(raw: str) -> Any:
     return _NOT_A_LITERAL if isinstance(value, set) or value is ... else value
 
 
-def _compiles(source: str) -> bool:
+def _parsed(source: str) -> ast.Expression | None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            compile(source, "<expression>", "eval")
+            return ast.parse(source, "<expression>", "eval")
     except (SyntaxError, ValueError, MemoryError, RecursionError):
-        return False
-    return True
+        return None
 
 
 def _evaluate(source: str, namespace: Namespace, what: str) -> Any:

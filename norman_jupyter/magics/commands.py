@@ -20,7 +20,8 @@ from norman_jupyter.magics.connection import Connection
 from norman_jupyter.magics.live import UploadDisplay
 from norman_jupyter.magics.parsing import Arguments
 from norman_jupyter.magics.words import Word
-from norman_jupyter.previews.listings import ModelOverview
+from norman_jupyter.previews.listings import FoundModels, ModelOverview
+from norman_protocol.arrays import name_type
 from norman_protocol.errors import BundleInvalid, InputInvalid, NormanError
 from norman_protocol.references import parse_reference
 
@@ -29,6 +30,10 @@ if TYPE_CHECKING:
     from norman_protocol.rest import Origin
 
 __all__ = ["RUNNERS", "Context", "Outcome", "Runner"]
+
+_CANCELLED_CALL = (
+    "If the model is still at work on the call, its worker is stopped; the next call starts one."
+)
 
 
 class _DisplayMaker(Protocol):
@@ -113,7 +118,7 @@ def _source(word: Word, namespace: Namespace) -> Path:
     value = resolve_object(word, namespace, what="PATH")
     if not isinstance(value, (str, os.PathLike)):
         raise InputInvalid(
-            f"PATH: {word.raw[:80]} is a {type(value).__qualname__}; a path is needed.",
+            f"PATH: {word.raw[:80]} is {name_type(value)}; a path is needed.",
             input="PATH",
             received=type(value).__qualname__,
         )
@@ -149,13 +154,20 @@ def _invoke(arguments: Arguments, context: Context) -> Outcome:
         if hint is not None:
             error.add_note(hint)
         raise
+    except KeyboardInterrupt as interrupt:
+        interrupt.add_note(_CANCELLED_CALL)
+        raise
     return Outcome(value=result)
 
 
 def _models(arguments: Arguments, context: Context) -> Outcome:
     word = arguments.option("--search")
     search = None if word is None else resolve_text(word, context.namespace, what="--search")
-    return Outcome(value=context.connection.use(lambda client: client.models(search=search)))
+    page = context.connection.use(lambda client: client.models(search=search))
+    if not search:
+        return Outcome(value=page)
+    found = FoundModels(items=page.items, next_cursor=page.next_cursor, search=search)
+    return Outcome(value=found)
 
 
 def _show(arguments: Arguments, context: Context) -> Outcome:

@@ -30,11 +30,11 @@ _MAX_PATHS = 400
 class Facts(Protocol):
     """What the server knows. Each answers soon, with nothing where it can't."""
 
-    def model_names(self, prefix: str) -> Sequence[str]:
-        """Return names of models that begin so."""
+    def model_names(self, prefix: str, *, can_serve: bool = False) -> Sequence[str]:
+        """Return names of models that begin so; on wish only of those that can be invoked."""
 
-    def selectors(self, model: str) -> Sequence[str]:
-        """Return what may stand behind ``model@``."""
+    def selectors(self, model: str, *, can_serve: bool = False) -> Sequence[str]:
+        """Return what may stand behind ``model@``; on wish only what can be invoked."""
 
     def input_names(self, reference: str) -> Sequence[str]:
         """Return the names of the inputs of a version."""
@@ -162,18 +162,19 @@ class _Scene:
             return self._paths(fragment)
         if content == "model":
             return _matching(fragment, self.facts.model_names(fragment), "model")
-        if content == "reference":
-            return self._references(fragment)
+        if content in ("reference", "servable"):
+            return self._references(fragment, can_serve=content == "servable")
         if content == "bindings":
             return self._bindings(fragment, places)
         return Completion(fragment=fragment, candidates=())
 
-    def _references(self, fragment: str) -> Completion:
+    def _references(self, fragment: str, *, can_serve: bool) -> Completion:
         name, at, _ = fragment.partition("@")
         if at:
-            references = [f"{name}@{selector}" for selector in self.facts.selectors(name)]
-            return _matching(fragment, references, "version")
-        return _matching(fragment, self.facts.model_names(fragment), "model")
+            selectors = self.facts.selectors(name, can_serve=can_serve)
+            return _matching(fragment, [f"{name}@{each}" for each in selectors], "version")
+        names = self.facts.model_names(fragment, can_serve=can_serve)
+        return _matching(fragment, names, "model")
 
     def _bindings(self, fragment: str, places: Sequence[Word]) -> Completion:
         _, equals, value = fragment.partition("=")

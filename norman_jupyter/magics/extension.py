@@ -96,7 +96,8 @@ class NormanMagics(Magics):
             show_as(error, describe_error(error))
             raise
         except KeyboardInterrupt as interrupt:
-            show_as(interrupt, ["Cancelled."])
+            notes: list[str] = getattr(interrupt, "__notes__", [])
+            show_as(interrupt, [" ".join(["Cancelled.", *notes])])
             raise
 
     @context_matcher(identifier="norman")  # type: ignore[untyped-decorator]

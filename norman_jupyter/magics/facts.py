@@ -13,6 +13,7 @@ from norman_protocol.errors import NormanError
 __all__ = ["ServerFacts"]
 
 _Names: TypeAlias = tuple[str, ...]
+_Question: TypeAlias = tuple[str, str, bool]
 
 
 class _Answer:
@@ -56,26 +57,47 @@ class ServerFacts:
         self._fresh_s = fresh_s
         self._clock = clock
         self._lock = threading.Lock()
-        self._answers: dict[tuple[str, str], _Answer] = {}
+        self._answers: dict[_Question, _Answer] = {}
 
-    def model_names(self, prefix: str) -> _Names:
-        """Return names of models that begin so."""
+    def model_names(self, prefix: str, *, can_serve: bool = False) -> _Names:
+        """Return names of models that begin so.
+
+        Parameters
+        ----------
+        can_serve
+            Only those with a version that is ready, those that a bare name invokes first.
+        """
 
         def ask(client: Client) -> _Names:
-            page = client.models(search=prefix or None, limit=100)
-            return tuple(model.name for model in page.items)
+            models = client.models(search=prefix or None, limit=100).items
+            if not can_serve:
+                return tuple(model.name for model in models)
+            active = [model.name for model in models if model.active is not None]
+            ready = [
+                model.name for model in models if model.active is None and model.state == "ready"
+            ]
+            return (*active, *ready)
 
-        return self._answer(("models", prefix), ask)
+        return self._answer(("models", prefix, can_serve), ask)
 
-    def selectors(self, model: str) -> _Names:
-        """Return what may stand behind ``model@``: the newest versions first."""
+    def selectors(self, model: str, *, can_serve: bool = False) -> _Names:
+        """Return what may stand behind ``model@``: the newest versions first.
+
+        Parameters
+        ----------
+        can_serve
+            Only those that are ready.
+        """
 
         def ask(client: Client) -> _Names:
             detail = client.model(model)
-            built_in = ("latest",) if detail.model.active is None else ("active", "latest")
-            return (*(str(version.number) for version in detail.versions), *built_in)
+            offered = {str(version.number): version.state == "ready" for version in detail.versions}
+            if detail.model.active is not None:
+                offered["active"] = True
+            offered["latest"] = offered.get(str(detail.model.latest), False)
+            return tuple(name for name, is_ready in offered.items() if is_ready or not can_serve)
 
-        return self._answer(("selectors", model), ask)
+        return self._answer(("selectors", model, can_serve), ask)
 
     def input_names(self, reference: str) -> _Names:
         """Return the names of a version's inputs."""
@@ -84,14 +106,14 @@ class ServerFacts:
             signature = client.version(reference).signature
             return () if signature is None else tuple(item.name for item in signature.inputs)
 
-        return self._answer(("inputs", reference), ask)
+        return self._answer(("inputs", reference, False), ask)
 
     def forget(self) -> None:
         """Drop every answer: something was changed."""
         with self._lock:
             self._answers.clear()
 
-    def _answer(self, question: tuple[str, str], ask: Callable[[Client], _Names]) -> _Names:
+    def _answer(self, question: _Question, ask: Callable[[Client], _Names]) -> _Names:
         with self._lock:
             answer = self._answers.setdefault(question, _Answer())
             if self._clock() - answer.asked_at < self._fresh_s and not answer.pending:

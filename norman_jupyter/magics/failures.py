@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from norman_jupyter.previews.text import plain, shorten
+from norman_jupyter.previews.text import shorten, shorten_middle
 from norman_protocol.errors import LoadFailed, ModelFailed, NormanError, OutputInvalid, ReplicaDied
 
 __all__ = ["describe_error", "show_as"]
 
-_TRACEBACK_CHARACTERS = 20_000
+_MESSAGE_CHARACTERS = 4_000
+_TRACEBACK_CHARACTERS = 8_000
 _LOG_CHARACTERS = 4_000
 _LOG_LINES = 40
 
@@ -25,12 +26,15 @@ def describe_error(error: NormanError) -> list[str]:
     ["ModelNotFound: There is no model 'digit'. Did you mean 'digits'?"]
     """
     notes: list[str] = getattr(error, "__notes__", [])
-    lines = [plain(" ".join([f"{type(error).__name__}: {error.message}", *notes]))]
+    message = " ".join([f"{type(error).__name__}: {error.message}", *notes])
+    lines = [shorten_middle(message, characters=_MESSAGE_CHARACTERS)]
     if isinstance(error, (ModelFailed, LoadFailed)) and error.traceback.strip():
-        lines += ["", _end(error.traceback, _TRACEBACK_CHARACTERS)]
-    logs = _logs(error)
+        traceback = error.traceback.strip("\n")
+        lines += ["", shorten_middle(traceback, characters=_TRACEBACK_CHARACTERS)]
+    logs = _logs(error).strip("\n")
     if logs.strip():
-        lines += ["", "logs:", _end(logs, _LOG_CHARACTERS, _LOG_LINES)]
+        end = shorten(logs, characters=_LOG_CHARACTERS, lines=_LOG_LINES, from_end=True)
+        lines += ["", "logs:", end]
     return lines
 
 
@@ -48,7 +52,3 @@ def _logs(error: NormanError) -> str:
     if isinstance(error, (LoadFailed, ReplicaDied)):
         return error.log
     return ""
-
-
-def _end(text: str, characters: int, lines: int = 1_000_000) -> str:
-    return shorten(text.strip("\n"), characters=characters, lines=lines, from_end=True)

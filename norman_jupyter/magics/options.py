@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
 __all__ = ["COMMANDS", "HELP_FLAG", "Command", "Option", "Positional", "find_command"]
 
-Content: TypeAlias = Literal["text", "path", "model", "reference", "bindings"]
+Content: TypeAlias = Literal["text", "path", "model", "reference", "servable", "bindings"]
 """What an argument holds, and thereby what completes it."""
 
 HELP_FLAG = "--help"
@@ -91,7 +91,8 @@ A value is, in this order:
   else text                  text=hello
   {expression}               image={X_test[0]}  evaluated in the notebook
   @path                      image=@seven.png   a file for certain
-  quotes                     text="42"          text for certain"""
+  quotes                     text="42"          text for certain
+For an input of text, a file is the text in it (UTF-8): text=@notes.txt."""
 
 COMMANDS: tuple[Command, ...] = (
     Command(
@@ -133,7 +134,7 @@ COMMANDS: tuple[Command, ...] = (
         summary="Call a model",
         details=_VALUES,
         positionals=(
-            _REFERENCE,
+            replace(_REFERENCE, content="servable"),
             Positional(
                 name="KEY=VALUE",
                 help="an input of the model and its value",

@@ -29,6 +29,7 @@ from norman_protocol.rest import (
     Origin,
     ServerStatus,
     VersionDetail,
+    VersionState,
     VersionSummary,
 )
 from norman_protocol.signature import Modality, Parameter, Signature
@@ -78,6 +79,8 @@ class FakeClient:
         self.failure: BaseException | None = None
         self.outputs: dict[str, Any] = {"label": np.array([7])}
         self.version_facts: dict[str, Any] = {}
+        self.model_facts: dict[str, dict[str, Any]] = {"digits": {}, "answers": {}}
+        self.version_states: dict[int, VersionState] = {}
         self.is_closed = False
 
     def _note(self, _verb: str, *arguments: Any, **options: Any) -> None:
@@ -112,21 +115,22 @@ class FakeClient:
         self, *, search: str | None = None, limit: int = 50, cursor: str | None = None
     ) -> ModelPage:
         self._note("models", search=search)
-        names = [name for name in ("digits", "answers") if (search or "") in name]
+        names = [name for name in self.model_facts if (search or "") in name]
         return ModelPage(items=tuple(self._summary(name) for name in names))
 
     def _summary(self, name: str) -> ModelSummary:
-        return ModelSummary(
-            name=name,
-            active=1,
-            latest=2,
-            version_count=2,
-            state="ready",
-            description="reads digits",
-            tags=(),
-            runtime="onnx",
-            updated_at="2031-05-06T07:08:09+00:00",
-        )
+        facts: dict[str, Any] = {
+            "name": name,
+            "active": 1,
+            "latest": 2,
+            "version_count": 2,
+            "state": "ready",
+            "description": "reads digits",
+            "tags": (),
+            "runtime": "onnx",
+            "updated_at": "2031-05-06T07:08:09+00:00",
+        }
+        return ModelSummary(**{**facts, **self.model_facts[name]})
 
     def model(self, name: str) -> ModelDetail:
         self._note("model", name)
@@ -137,7 +141,7 @@ class FakeClient:
                 reference=f"{name}@{number}",
                 name=name,
                 number=number,
-                state="ready",
+                state=self.version_states.get(number, "ready"),
                 active=number == 1,
                 label=None,
                 runtime="onnx",

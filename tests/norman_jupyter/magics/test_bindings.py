@@ -237,11 +237,49 @@ def test_object_and_text_of_a_word(scope):
         ("x=imgg", "Did you mean img?"),
         ("x=qqqq", "qqqq was taken as text: no variable or file is called so."),
         ("x=json", "json is a variable here; x='json' sends the text."),
+        ("x=[[0]*64]", "An expression needs braces: x={[[0]*64]}."),
+        ("x=list(range(n))", "An expression needs braces: x={list(range(n))}."),
+        ("x=[i*n for i in range(9)]", "An expression needs braces: x={[i*n for i in"),
     ],
 )
 def test_refused_input_says_how_its_value_was_read(line, part, scope):
     bindings = resolve_bindings(split_words(line), scope)
     assert part in explain_input_error(InputInvalid("no", input="x"), bindings, scope)
+
+
+@pytest.mark.parametrize(
+    ("line", "hint"),
+    [
+        ("x=42", 'As text: x="42".'),
+        ("x=['a', \"b\\n\"]", 'As text: x="[\'a\', \\"b\\\\n\\"]".'),
+        ("x=None", 'As text: x="None".'),
+        (f"x={'9' * 100}", "Quotes around the value send it as text."),
+        ("x=n", "x={str(n)} sends it as text, x='n' its name."),
+        ("x={n}", None),
+        ("x=@seven.png", None),
+        ("x=word", None),
+    ],
+)
+def test_refused_for_text_says_how_to_send_it_as_text(line, hint, scope):
+    bindings = resolve_bindings(split_words(line), scope)
+    error = InputInvalid("no", input="x", expected="text", received="an integer")
+    assert explain_input_error(error, bindings, scope) == hint
+
+
+def test_hint_for_text_gives_the_text_back(scope):
+    raw = "['a', \"b\\n\"]"
+    bindings = resolve_bindings(split_words(f"x={raw}"), scope)
+    error = InputInvalid("no", input="x", expected="text")
+    hint = explain_input_error(error, bindings, scope)
+    again = resolve_bindings(split_words(hint.removeprefix("As text: ").removesuffix(".")), scope)
+    assert again["x"].value == raw
+
+
+@pytest.mark.parametrize("line", ["x=a-b_c", "x=hello", "x=a/b", "x=1.2.3", "x=len"])
+def test_text_that_could_be_an_expression_of_strangers_is_text(line, scope):
+    bindings = resolve_bindings(split_words(line), scope)
+    hint = explain_input_error(InputInvalid("no", input="x"), bindings, scope)
+    assert "was taken as text" in hint
 
 
 @pytest.mark.parametrize("line", ["x=img", "x=3", "x='text'", "x={n}", "x=word", "y=qqqq"])

@@ -10,11 +10,13 @@ from norman_jupyter.magics.completion import complete, list_paths, norman_line
 
 
 class Facts:
-    def model_names(self, prefix):
-        return ("answers", "digits", "digits-old")
+    def model_names(self, prefix, *, can_serve=False):
+        return ("answers", "digits") if can_serve else ("answers", "digits", "digits-old")
 
-    def selectors(self, model):
-        return ("2", "1", "active", "latest") if model == "digits" else ()
+    def selectors(self, model, *, can_serve=False):
+        if model != "digits":
+            return ()
+        return ("1", "active") if can_serve else ("2", "1", "active", "latest")
 
     def input_names(self, reference):
         return ("image", "top") if reference.startswith("digits") else ()
@@ -82,6 +84,9 @@ def offers(line: str):
         ("show digits@", "digits@", ["digits@2", "digits@1", "digits@active", "digits@latest"]),
         ("show digits@la", "digits@la", ["digits@latest"]),
         ("show digits x", "x", []),
+        ("logs digits-", "digits-", ["digits-old"]),
+        ("invoke d", "d", ["digits"]),
+        ("invoke digits@", "digits@", ["digits@1", "digits@active"]),
         ("invoke digits ", "", ["image=", "top="]),
         ("invoke digits@2 image=img ", "", ["top="]),
         ("invoke --timeout 5 digits t", "t", ["top="]),

@@ -120,7 +120,7 @@ def test_upload_of_a_variable_s_name_hints_at_braces(notebook, client):
 def test_upload_of_no_path_is_refused(notebook, client):
     error, shown = notebook.fail("%norman upload {42}")
     assert isinstance(error, InputInvalid)
-    assert "{42} is a int; a path is needed" in shown
+    assert "{42} is an int; a path is needed" in shown
     assert not client.calls
 
 
@@ -312,6 +312,25 @@ def test_failed_load_shows_traceback_and_log(notebook, client):
     _, shown = notebook.fail("%norman upload ./model")
     assert 'File "model.py", line 7' in shown
     assert "importing" in shown
+
+
+def test_interrupted_call_says_what_becomes_of_the_worker(notebook, client):
+    client.failure = KeyboardInterrupt()
+    error, shown = notebook.fail("%norman invoke digits")
+    assert isinstance(error, KeyboardInterrupt)
+    assert shown.startswith("Cancelled. If the model is still at work on the call, its worker is ")
+    assert shown.count("\n") == 1
+
+
+def test_search_without_a_hit_says_what_was_searched(notebook, capsys):
+    found = notebook.run("%norman models --search zzz")
+    assert found.items == ()
+    shown = notebook.printed()
+    assert "No model's name, description or label contains 'zzz'." in shown
+    assert "no models here" not in shown
+    assert [model.name for model in notebook.run("%norman models --search ans").items] == [
+        "answers"
+    ]
 
 
 def test_interrupt_is_one_line_and_stops_the_notebook(notebook, client):

@@ -36,6 +36,25 @@ def test_names_come_from_the_server(facts):
     assert facts.input_names("digits@1") == ("image", "top")
 
 
+def test_names_for_a_call_are_those_that_can_serve(facts, client):
+    client.model_facts = {
+        "digits": {"active": None, "state": "failed"},
+        "answers": {"active": None, "state": "ready"},
+        "words": {"active": 2, "state": "ready"},
+    }
+    assert facts.model_names("") == ("digits", "answers", "words")
+    assert facts.model_names("", can_serve=True) == ("words", "answers")
+
+
+def test_versions_for_a_call_are_those_that_can_serve(facts, client):
+    client.version_states = {2: "failed"}
+    assert facts.selectors("digits") == ("2", "1", "active", "latest")
+    assert facts.selectors("digits", can_serve=True) == ("1", "active")
+    client.version_states, client.model_facts = {1: "failed"}, {"digits": {"active": None}}
+    facts.forget()
+    assert facts.selectors("digits", can_serve=True) == ("2", "latest")
+
+
 def test_version_without_signature_has_no_inputs(facts, client):
     client.version_facts = {"signature": None, "state": "loading"}
     assert facts.input_names("digits") == ()

@@ -27,13 +27,21 @@ def test_traceback_comes_before_the_logs_without_control_characters():
     assert lines == ["ModelFailed: m", "", "  File x\ufffd", "", "logs:", "log"]
 
 
-def test_huge_traceback_and_log_keep_their_ends():
+def test_huge_traceback_keeps_both_its_ends_and_a_log_its_last():
     lines = describe_error(
-        ModelFailed("m", traceback="a" * 10**6 + "END", logs="b\n" * 10**5 + "LAST")
+        ModelFailed("m", traceback="BEGIN" + "a" * 10**6 + "END", logs="b\n" * 10**5 + "LAST")
     )
-    assert sum(map(len, lines)) < 30_000
-    assert any(line.endswith("END") for line in lines)
+    assert sum(map(len, lines)) < 15_000
+    assert any(line.startswith("BEGIN") and line.endswith("END") for line in lines)
+    assert any("[… 992,008 characters left out …]" in line for line in lines)
     assert lines[-1].endswith("LAST")
+
+
+def test_huge_message_keeps_both_its_ends():
+    (line,) = describe_error(InputInvalid("BEGIN" + "x" * 100_000 + "END"))
+    assert line.startswith("InputInvalid: BEGIN")
+    assert line.endswith("END")
+    assert len(line) < 5000
 
 
 def test_shown_error_is_still_the_error():
