@@ -66,6 +66,15 @@ _JSON_DECODER = json.JSONDecoder(
 _JSON_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
+def _read_json(text: str) -> JsonValue:
+    # What we write ourselves has no white space around it: this way skips looking for some.
+    try:
+        value, end = _JSON_DECODER.raw_decode(text)
+    except ValueError:
+        end = -1
+    return value if end == len(text) else _JSON_DECODER.decode(text)
+
+
 def parse_json(data: bytes | bytearray | memoryview | str) -> JsonValue:
     """Parse strict JSON.
 
@@ -82,11 +91,11 @@ def parse_json(data: bytes | bytearray | memoryview | str) -> JsonValue:
     """
     try:
         text = data if isinstance(data, str) else str(data, "utf-8")
-        value = _JSON_DECODER.decode(text)
+        value = _read_json(text)
         # A lone surrogate could never be written as UTF-8 again.
         if text is data:
             text.encode()
-        if _SURROGATE_ESCAPE.search(text):
+        if "\\u" in text and _SURROGATE_ESCAPE.search(text):
             _JSON_ENCODER.encode(value).encode()
     except RecursionError:
         raise RequestInvalid("The JSON is nested too deep.") from None

@@ -202,30 +202,32 @@ class FrameDecoder:
         self._start, self._end = 0, len(pending)
 
     def _next(self) -> Frame | None:
-        if self._header is None and not self._begin():
+        if self._header is None:
+            return self._begin()
+        if self._body_received < len(self._body):
             return None
-        header = self._header
-        if header is None or self._body_received < len(self._body):
-            return None
-        frame = Frame(header, _split(self._body, self._sizes))
+        frame = Frame(self._header, _split(self._body.toreadonly(), self._sizes))
         self._header, self._sizes, self._body, self._body_received = None, [], memoryview(b""), 0
         return frame
 
-    def _begin(self) -> bool:
+    def _begin(self) -> Frame | None:
+        """Take the header where it is here, and the body with it where that is here as well."""
         available = self._end - self._start
         if available < _PREFIX.size:
-            return False
+            return None
         magic, header_bytes, body_bytes = _PREFIX.unpack_from(self._chunk, self._start)
         _check_prefix(magic, header_bytes, body_bytes, self.limits)
         if available < _PREFIX.size + header_bytes:
-            return False
+            return None
         start = self._start + _PREFIX.size
-        self._header, self._sizes = _parse_header(
-            self._chunk[start : start + header_bytes], body_bytes, self.limits
-        )
-        self._start = start + header_bytes
+        end = start + header_bytes
+        header, sizes = _parse_header(self._chunk[start:end], body_bytes, self.limits)
+        if available >= _PREFIX.size + header_bytes + body_bytes:
+            self._start = end + body_bytes
+            return Frame(header, _split(memoryview(bytes(self._chunk[end : self._start])), sizes))
+        self._header, self._sizes, self._start = header, sizes, end
         self._take_body(body_bytes)
-        return True
+        return None
 
     def _take_body(self, body_bytes: int) -> None:
         early = min(self._end - self._start, body_bytes)
@@ -337,8 +339,7 @@ def _parse_header(
     return header, sizes
 
 
-def _split(body: Buffer, sizes: list[int]) -> list[Buffer]:
-    view = memoryview(body).toreadonly()
+def _split(view: memoryview, sizes: list[int]) -> list[Buffer]:
     buffers: list[Buffer] = []
     offset = 0
     for size in sizes:

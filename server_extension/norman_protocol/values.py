@@ -157,6 +157,9 @@ def _split_value(name: str, descriptor: Any, buffer: Buffer) -> Value:
     return Value(kind=cast("Kind", kind), file_name=file_name, buffer=buffer)
 
 
+_tensor_bytes = lru_cache(maxsize=4096)(tensor_bytes)
+
+
 def _split_tensor(name: str, descriptor: dict[str, Any], buffer: Buffer) -> Value:
     dtype, shape = descriptor.get("dtype"), descriptor.get("shape")
     if type(dtype) is not str or type(shape) is not list or len(shape) > _MAX_RANK:
@@ -165,7 +168,7 @@ def _split_tensor(name: str, descriptor: dict[str, Any], buffer: Buffer) -> Valu
         if type(size) is not int or not 0 <= size < 1 << 48:
             raise ProtocolViolation(f"Tensor {name!r} has a size that is no whole number.")
     value = Value(kind="tensor", dtype=dtype, shape=tuple(shape), buffer=buffer)
-    expected = tensor_bytes(dtype, shape)
+    expected = _tensor_bytes(dtype, value.shape or ())
     fits = value.size_bytes >= expected if dtype == "string" else value.size_bytes == expected
     if not fits:
         raise ProtocolViolation(
