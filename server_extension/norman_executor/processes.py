@@ -11,6 +11,7 @@ import socket
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import BinaryIO
 
 import psutil
 
@@ -56,15 +57,13 @@ def describe_exit(status: int) -> str:
         return f"killed by signal {-status}"
 
 
-def log_tail(path: Path, start: int) -> str:
+def log_tail(log: BinaryIO, start: int) -> str:
     """Return the end of a log, from byte ``start`` at the earliest; at most 8 KiB."""
-    try:
-        with path.open("rb") as log:
-            size = log.seek(0, os.SEEK_END)
-            log.seek(max(start, size - _LOG_TAIL_BYTES))
-            return log.read().decode("utf-8", "replace")
-    except OSError:
+    if log.closed:
         return ""
+    size = log.seek(0, os.SEEK_END)
+    log.seek(max(start, size - _LOG_TAIL_BYTES))
+    return log.read().decode("utf-8", "replace")
 
 
 def sweep_run_folder(folder: Path) -> None:
@@ -81,13 +80,11 @@ class WorkerProcess:
     Made by `start`; ended by `end`, which is safe to call again.
     """
 
-    def __init__(
-        self, process: asyncio.subprocess.Process, scratch: Path, log_path: Path, log_start: int
-    ) -> None:
+    def __init__(self, process: asyncio.subprocess.Process, scratch: Path, log: BinaryIO) -> None:
         self._process = process
         self._scratch = scratch
-        self._log_path = log_path
-        self._log_mark = log_start
+        self._log = log
+        self._log_mark = 0
         self.pid = process.pid
         self.started_at = _start_time(process.pid)
 
@@ -104,9 +101,10 @@ class WorkerProcess:
         """
         ours, theirs = socket.socketpair()
         scratch = Path(tempfile.mkdtemp(prefix="replica-", dir=run_folder))
+        log: BinaryIO | None = None
         try:
-            with theirs, log_path.open("ab") as log:
-                start = log.tell()
+            with theirs:
+                log = log_path.open("a+b")
                 process = await asyncio.create_subprocess_exec(
                     interpreter,
                     str(archive),
@@ -122,9 +120,13 @@ class WorkerProcess:
                 )
         except BaseException:
             ours.close()
+            if log is not None:
+                log.close()
             shutil.rmtree(scratch, ignore_errors=True)
             raise
-        return cls(process, scratch, log_path, start), ours
+        worker = cls(process, scratch, log)
+        worker.mark_log()
+        return worker, ours
 
     async def wait(self) -> str:
         """Wait for the process to end and say how it did."""
@@ -145,6 +147,10 @@ class WorkerProcess:
         await asyncio.to_thread(shutil.rmtree, self._scratch, ignore_errors=True)
         return describe_exit(status)
 
+    def close(self) -> None:
+        """Let go of the log; `log_tail` is empty from then on."""
+        self._log.close()
+
     def _kill_group(self) -> None:
         """Kill what lives in the group: what a model forked may outlive the worker itself."""
         if self._process.returncode is not None and psutil.pid_exists(self.pid):
@@ -154,13 +160,11 @@ class WorkerProcess:
 
     async def log_tail(self) -> str:
         """Return the end of what this worker wrote to its log since its last mark."""
-        return await asyncio.to_thread(log_tail, self._log_path, self._log_mark)
+        return await asyncio.to_thread(log_tail, self._log, self._log_mark)
 
     def mark_log(self) -> None:
         """Let `log_tail` begin here: what was written before belongs to other calls."""
-        # A stat by path, below a microsecond: no descriptor per worker is held for it.
-        with contextlib.suppress(OSError):
-            self._log_mark = os.stat(self._log_path).st_size  # noqa: PTH116 - a third of Path's cost
+        self._log_mark = os.fstat(self._log.fileno()).st_size
 
 
 def _start_time(pid: int) -> float:

@@ -157,6 +157,7 @@ class Replica:
         self._stopping = True
         how = await self._end(gracefully=self._gone.is_set())
         log = await self._log_tail()
+        self._process.close()
         call, self._call = self._call, None
         # First the replacement, then the answer: who calls again at once finds it starting.
         self._events.died(self, how)
@@ -168,6 +169,7 @@ class Replica:
         self._stopping = True
         self._call = None
         await self._end(gracefully=gracefully)
+        self._process.close()
 
     async def _end(self, *, gracefully: bool) -> str:
         if self._connection is not None:

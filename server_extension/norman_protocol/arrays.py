@@ -12,6 +12,7 @@ import math
 import os
 import sys
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -52,6 +53,7 @@ def name_type(value: object) -> str:
     return f"{'an' if name[:1].lower() in 'aeio' else 'a'} {name}"
 
 
+@lru_cache(maxsize=64)
 def numpy_dtype(name: str) -> np.dtype[Any]:
     """Return the dtype of a name of `DTYPES`; ``string`` is ``object`` (of ``str``).
 
@@ -170,7 +172,7 @@ def array_to_value(array: Any, *, name: str = "value") -> Value:
         return _text_tensor(dense, name)
     if dense.dtype.byteorder == ">" or (dense.dtype.byteorder == "=" and not _LITTLE):
         dense = dense.astype(dense.dtype.newbyteorder("<"))
-    dtype = dense.dtype.name
+    dtype = _dtype_name(dense.dtype)
     known = DTYPES.get(dtype)
     if known is None:
         raise InputInvalid(
@@ -179,12 +181,17 @@ def array_to_value(array: Any, *, name: str = "value") -> Value:
             input=name,
             received=dtype,
         )
-    shape = tuple(map(int, dense.shape))
     import numpy as np
 
     flat = dense.reshape(-1).view(np.uint8)
     buffer: Buffer = _pack(flat, known.bits) if known.bits < 8 else flat.data
-    return Value(kind="tensor", dtype=dtype, shape=shape, buffer=buffer)
+    return Value(kind="tensor", dtype=dtype, shape=dense.shape, buffer=buffer)
+
+
+@lru_cache(maxsize=256)
+def _dtype_name(dtype: np.dtype[Any]) -> str:
+    # NumPy puts the name together anew at each look.
+    return dtype.name
 
 
 def _conversion_hint(dtype: np.dtype[Any]) -> str:

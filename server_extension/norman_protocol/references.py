@@ -7,6 +7,7 @@ import unicodedata
 from collections.abc import Collection
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import lru_cache
 from typing import Literal, TypeAlias
 
 from norman_protocol.errors import ModelNotFound, NameInvalid
@@ -118,6 +119,7 @@ def model_not_found(name: str, names: Collection[str]) -> ModelNotFound:
     return ModelNotFound(f"There is no model {name!r}. {hint}", name=name, nearest=nearest)
 
 
+@lru_cache(maxsize=1024)
 def parse_reference(text: str) -> Reference:
     """Parse ``name``, ``name@3``, ``name@active``, ``name@latest`` or ``name@ALIAS``.
 

@@ -37,10 +37,11 @@ def test_end_of_a_process_is_told_in_words(status, words):
 def test_log_tail_begins_where_the_worker_did_and_is_bounded(tmp_path):
     log = tmp_path / "version.log"
     log.write_bytes(b"old\n" + "ü".encode() * 10_000 + b"end")
-    assert log_tail(log, 4).endswith("end")
-    assert len(log_tail(log, 4).encode()) <= 8 * 1024 + 8
-    assert "old" not in log_tail(log, 4)
-    assert log_tail(tmp_path / "missing", 0) == ""
+    with log.open("a+b") as opened:
+        assert log_tail(opened, 4).endswith("end")
+        assert len(log_tail(opened, 4).encode()) <= 8 * 1024 + 8
+        assert "old" not in log_tail(opened, 4)
+    assert log_tail(opened, 0) == ""
 
 
 def test_archive_holds_worker_and_protocol_alone_and_is_built_once(tmp_path):
