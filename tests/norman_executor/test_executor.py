@@ -179,7 +179,11 @@ async def test_model_without_active_version_says_so(executor):
 
 @pytest.mark.parametrize(
     ("inputs", "words"),
-    [({}, "missing"), ({"txt": "x"}, "Did you mean 'text'"), ({"text": float("nan")}, "takes text")],
+    [
+        ({}, "missing"),
+        ({"txt": "x"}, "Did you mean 'text'"),
+        ({"text": float("nan")}, "takes text"),
+    ],
 )
 async def test_inputs_are_checked_before_the_model_sees_them(executor, inputs, words):
     await executor.deploy_python("echo", ECHO)
