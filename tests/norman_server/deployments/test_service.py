@@ -116,6 +116,11 @@ class World:
             name, await self.request(source, **settings), user="me"
         )
 
+    async def idle(self):
+        """Wait until nothing is being loaded, nor the executor told of it."""
+        async with asyncio.timeout(_HANG_GUARD_S):
+            await asyncio.gather(*self.deployments._loading)
+
     async def settled(self, reference):
         async with asyncio.timeout(_HANG_GUARD_S):
             return await self.deployments.version(reference, wait_s=_HANG_GUARD_S)
@@ -182,7 +187,7 @@ async def test_failed_load_is_recorded_with_its_log_and_the_version_before_stays
     assert failed.error.code == "load_failed"
     assert failed.error.details["traceback"] == "Traceback: 1 / 0"
     assert failed.error.details["log"] == "the end of the log"
-    await world.deployments.close()
+    await world.idle()
     assert isinstance(world.executor.log[-2], Stop)
     assert world.executor.routes("m")[-1].aliases == {"active": 1}
     active = await world.deployments.version(Reference(name="m"))
