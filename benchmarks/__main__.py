@@ -33,11 +33,16 @@ def _measure_calls(plan: Plan) -> list[Measurement]:
         model_path = write_tiny_model(Path(folder) / f"{_MODEL_NAME}.onnx")
         home = DemoHome(root=Path(folder) / "home")
         prepare(home, fresh=True)
-        with start_server(home) as server, start_fastapi(model_path) as fastapi_url:
+        with (
+            start_server(home) as server,
+            start_fastapi(model_path, tuned=False) as fastapi_url,
+            start_fastapi(model_path, tuned=True) as tuned_url,
+        ):
             with BlockingNorman(server.url, server.token) as norman:
                 norman.upload(model_path, name=_MODEL_NAME)
             command = [sys.executable, "-m", "benchmarks.client", str(home.root), str(model_path)]
-            command += [_MODEL_NAME, fastapi_url, str(plan.rounds), str(plan.calls_per_round)]
+            command += [_MODEL_NAME, fastapi_url, tuned_url]
+            command += [str(plan.rounds), str(plan.calls_per_round)]
             # A process of its own, since the way on the same host is found by the environment.
             answer = subprocess.run(
                 command,

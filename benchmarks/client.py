@@ -27,7 +27,7 @@ def announce(text: str) -> None:
 
 def main(arguments: Sequence[str]) -> int:
     """Measure what `benchmarks.__main__` has started."""
-    home, model_path, model_name, fastapi_url, rounds, calls = arguments
+    home, model_path, model_name, fastapi_url, tuned_url, rounds, calls = arguments
     session = onnxruntime.InferenceSession(model_path, providers=["CPUExecutionProvider"])
     (expected,) = session.run(None, {INPUT: SAMPLE})
     (record,) = live_servers(DemoHome(root=Path(home)))
@@ -36,6 +36,7 @@ def main(arguments: Sequence[str]) -> int:
         model_name=model_name,
         norman=record,
         fastapi_url=fastapi_url,
+        tuned_url=tuned_url,
     )
     plan = Plan(rounds=int(rounds), calls_per_round=int(calls))
     measured = measure(rows(setting), plan, expected=expected, announce=announce)

@@ -30,13 +30,25 @@ from norman_protocol.discovery import DiscoveryRecord
 from norman_protocol.rest import API_PATH
 from tools.demo.server import free_port
 
-__all__ = ["FASTAPI_ROWS", "FAST_PATH", "IN_PROCESS", "REST", "Setting", "rows", "start_fastapi"]
+__all__ = [
+    "FASTAPI_ROWS",
+    "FAST_PATH",
+    "IN_PROCESS",
+    "REST",
+    "TUNED_ROW",
+    "Setting",
+    "rows",
+    "start_fastapi",
+]
 
 IN_PROCESS = "onnxruntime in process"
 FAST_PATH = "Norman, same host"
 REST = "Norman over REST"
 REST_JSON = "Norman over REST, JSON by http.client"
 FASTAPI_ROWS = ("FastAPI, called by http.client", "FastAPI, called by httpx")
+"""As ``pip install fastapi uvicorn`` gives it; the reference."""
+TUNED_ROW = "FastAPI with uvloop and httptools, called by http.client"
+"""As ``uvicorn[standard]`` gives it."""
 
 _START_TIMEOUT_S = 30.0
 _JSON_HEADERS = {"Content-Type": "application/json"}
@@ -44,12 +56,13 @@ _JSON_HEADERS = {"Content-Type": "application/json"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setting:
-    """What the rows call: the model's file, and the two services that serve it."""
+    """What the rows call: the model's file, and the services that serve it."""
 
     model_path: Path
     model_name: str
     norman: DiscoveryRecord
     fastapi_url: str
+    tuned_url: str
 
 
 def rows(setting: Setting) -> Sequence[Row]:
@@ -60,8 +73,9 @@ def rows(setting: Setting) -> Sequence[Row]:
         FAST_PATH: functools.partial(_norman, transport="local"),
         REST: functools.partial(_norman, transport="rest"),
         REST_JSON: _norman_json,
-        by_http_client: _fastapi_http_client,
-        by_httpx: _fastapi_httpx,
+        by_http_client: lambda setting: _fastapi_http_client(setting.fastapi_url),
+        by_httpx: lambda setting: _fastapi_httpx(setting.fastapi_url),
+        TUNED_ROW: lambda setting: _fastapi_http_client(setting.tuned_url),
     }
     return [
         Row(name=name, open=functools.partial(open_, setting)) for name, open_ in opened.items()
@@ -99,8 +113,8 @@ def _norman_json(setting: Setting) -> Iterator[Call]:
 
 
 @contextmanager
-def _fastapi_http_client(setting: Setting) -> Iterator[Call]:
-    connection = http.client.HTTPConnection(urlsplit(setting.fastapi_url).netloc)
+def _fastapi_http_client(url: str) -> Iterator[Call]:
+    connection = http.client.HTTPConnection(urlsplit(url).netloc)
 
     def call() -> np.ndarray:
         body = json.dumps({INPUT: SAMPLE.tolist()})
@@ -126,8 +140,8 @@ def _post(
 
 
 @contextmanager
-def _fastapi_httpx(setting: Setting) -> Iterator[Call]:
-    with httpx.Client(base_url=setting.fastapi_url, trust_env=False) as client:
+def _fastapi_httpx(url: str) -> Iterator[Call]:
+    with httpx.Client(base_url=url, trust_env=False) as client:
 
         def call() -> np.ndarray:
             response = client.post("/predict", json={INPUT: SAMPLE.tolist()})
@@ -138,8 +152,14 @@ def _fastapi_httpx(setting: Setting) -> Iterator[Call]:
 
 
 @contextmanager
-def start_fastapi(model_path: Path) -> Iterator[str]:
-    """Run the reference service as uvicorn's fastest single process; yield its URL.
+def start_fastapi(model_path: Path, *, tuned: bool) -> Iterator[str]:
+    """Run the reference service in one process of uvicorn; yield its URL.
+
+    Parameters
+    ----------
+    tuned
+        With uvloop and httptools, which ``uvicorn[standard]`` brings; else with what uvicorn
+        itself depends on: asyncio's own loop, and h11.
 
     Raises
     ------
@@ -150,7 +170,10 @@ def start_fastapi(model_path: Path) -> Iterator[str]:
     command = [sys.executable, "-m", "uvicorn", "benchmarks.fastapi_app:app"]
     command += ["--host", "127.0.0.1", "--port", str(port)]
     command += ["--log-level", "warning", "--no-access-log"]
-    command += ["--loop", "uvloop", "--http", "httptools"]
+    loop, parser = ("uvloop", "httptools") if tuned else ("asyncio", "h11")
+    command += ["--loop", loop, "--http", parser]
+    # Rows take turns: a connection lies idle for longer than uvicorn's 5 s on a busy machine.
+    command += ["--timeout-keep-alive", "600"]
     process = subprocess.Popen(command, env={**os.environ, MODEL_VARIABLE: str(model_path)})
     url = f"http://127.0.0.1:{port}"
     try:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from norman_protocol.errors import Cancelled, Interrupted, NormanError, TimedOut
+from norman_protocol.frames import buffer_bytes
 from norman_protocol.messages import (
     Caller,
     Ended,
@@ -43,7 +44,7 @@ class Call:
     @property
     def input_bytes(self) -> int:
         """Bytes of all inputs."""
-        return sum(value.size_bytes for value in self.values.values())
+        return sum([buffer_bytes(value.buffer) for value in self.values.values()])
 
     def timings(self, model_s: float = 0.0) -> Timings:
         """Durations up to now."""
@@ -86,7 +87,7 @@ def ended_record(
 ) -> Ended:
     """Build the journal's record of how a call ended."""
     if prediction is not None:
-        output_bytes = sum(value.size_bytes for value in prediction.values.values())
+        output_bytes = sum([buffer_bytes(value.buffer) for value in prediction.values.values()])
         captured = output_bytes <= capture_limit_bytes
         return Ended(
             invocation_id=call.invocation_id,

@@ -56,7 +56,7 @@ class Journal:
         pieces = encode_message(record)
         if len(pieces) > _IOV_MAX:
             pieces = [b"".join(pieces)]
-        total = sum(map(buffer_bytes, pieces))
+        total = sum([buffer_bytes(piece) for piece in pieces])
         try:
             written = os.writev(self._descriptor, pieces)
             if written != total:

@@ -63,20 +63,29 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 _JSON_DECODER = json.JSONDecoder(
     parse_constant=_refuse_constant, parse_float=_finite, object_pairs_hook=_unique
 )
+_HEADER_DECODER = json.JSONDecoder(parse_constant=_refuse_constant, parse_float=_finite)
 _JSON_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
-def _read_json(text: str) -> JsonValue:
+def _read_json(text: str, decoder: json.JSONDecoder) -> JsonValue:
     # What we write ourselves has no white space around it: this way skips looking for some.
     try:
-        value, end = _JSON_DECODER.raw_decode(text)
+        value, end = decoder.raw_decode(text)
     except ValueError:
         end = -1
-    return value if end == len(text) else _JSON_DECODER.decode(text)
+    return value if end == len(text) else decoder.decode(text)
 
 
-def parse_json(data: bytes | bytearray | memoryview | str) -> JsonValue:
+def parse_json(
+    data: bytes | bytearray | memoryview | str, *, unique_keys: bool = True
+) -> JsonValue:
     """Parse strict JSON.
+
+    Parameters
+    ----------
+    unique_keys
+        Refuse a key that stands twice in one object; else the last one counts. It costs a call of
+        Python for each object, which the headers of frames, read once and never handed on, spare.
 
     Raises
     ------
@@ -91,7 +100,7 @@ def parse_json(data: bytes | bytearray | memoryview | str) -> JsonValue:
     """
     try:
         text = data if isinstance(data, str) else str(data, "utf-8")
-        value = _read_json(text)
+        value = _read_json(text, _JSON_DECODER if unique_keys else _HEADER_DECODER)
         # A lone surrogate could never be written as UTF-8 again.
         if text is data:
             text.encode()

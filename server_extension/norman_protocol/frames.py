@@ -321,7 +321,7 @@ def _parse_header(
     text: Buffer, body_bytes: int, limits: FrameLimits
 ) -> tuple[dict[str, Any], list[int]]:
     try:
-        header = parse_json(text)
+        header = parse_json(text, unique_keys=False)
     except RequestInvalid as error:
         raise ProtocolViolation(f"The frame's header: {error.message}") from None
     if type(header) is not dict:

@@ -150,3 +150,9 @@ def test_a_decoder_without_bytes_is_idle_and_gives_nothing() -> None:
     assert decoder.idle
     assert list(decoder.frames()) == []
     assert list(decoder.feed(b"")) == []
+
+
+def test_of_a_key_given_twice_in_a_header_the_last_counts() -> None:
+    text = b'{"type":"done","type":"stop"}'
+    frame = decode_frame(b"NRMN" + len(text).to_bytes(4, "little") + bytes(8) + text)
+    assert frame.header == {"type": "stop"}
