@@ -1,4 +1,4 @@
-"""Requests over HTTP, blocking and asyncio: httpx, imported on first use."""
+"""Requests over HTTP: urllib3 for blocking callers, httpx for asyncio; imported on first use."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import ssl
 import threading
 from collections.abc import AsyncIterator, Iterator
 from typing import TYPE_CHECKING, Any, NoReturn
+from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary
 
 from norman_jupyter.client.discovery import Target, is_loopback
@@ -17,22 +18,25 @@ from norman_protocol.rest import API_PATH
 
 if TYPE_CHECKING:
     import httpx
+    import urllib3
 
 __all__ = ["AsyncioHttp", "BlockingHttp"]
 
 _CONNECT_TIMEOUT_S = 10.0
 _WRITE_TIMEOUT_S = 60.0
+_POOLED_CONNECTIONS = 16
 
 
 class BlockingHttp:
     """Sends requests from any thread over one pool of connections for each server.
 
-    Closed by `close`. A forked child begins with a pool of its own.
+    With urllib3, whose own cost is a third of httpx's: it is most of what a small call over REST
+    costs here. Closed by `close`. A forked child begins with a pool of its own.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._clients: dict[str, httpx.Client] = {}
+        self._pools: dict[str, urllib3.PoolManager] = {}
         self._pid = os.getpid()
 
     def send(self, target: Target, request: HttpRequest) -> HttpAnswer:
@@ -47,34 +51,50 @@ class BlockingHttp:
         TimedOut
             The answer took longer than it may.
         """
-        import httpx
+        import urllib3
 
         body = request.body
         content: Any = _sync_pieces(body) if isinstance(body, Body) else body
+        headers = _headers(target, request)
+        if isinstance(content, bytes) and (content or request.method in {"POST", "PUT"}):
+            headers["Content-Length"] = str(len(content))
         try:
-            response = self._client(target).request(content=content, **_arguments(target, request))
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
-            _reraise(error, target, request)
-        return _read(response)
+            response = self._pool(target).urlopen(
+                request.method,
+                f"{target.url}{API_PATH}/{request.path}",
+                body=content or None,
+                headers=headers,
+                timeout=urllib3.Timeout(connect=_CONNECT_TIMEOUT_S, read=request.answer_timeout_s),
+                redirect=False,
+                retries=False,
+            )
+        except (urllib3.exceptions.HTTPError, ValueError, OSError) as error:
+            _reraise_blocking(error, target, request)
+        return HttpAnswer(
+            url=f"{target.url}{API_PATH}/{request.path.partition('?')[0]}",
+            status=response.status,
+            media_type=_media_type(response.headers.get("Content-Type", "")),
+            body=response.data,
+            location=response.headers.get("Location", ""),
+        )
 
     def close(self) -> None:
         """Close all connections."""
         with self._lock:
-            clients, self._clients = self._clients, {}
-        for client in clients.values():
-            client.close()
+            pools, self._pools = self._pools, {}
+        for pool in pools.values():
+            pool.clear()
 
-    def _client(self, target: Target) -> httpx.Client:
-        import httpx
-
+    def _pool(self, target: Target) -> urllib3.PoolManager:
+        pool = self._pools.get(target.url)
+        if pool is not None and self._pid == os.getpid():
+            return pool
         with self._lock:
             if self._pid != os.getpid():
-                self._pid, self._clients = os.getpid(), {}
-            client = self._clients.get(target.url)
-            if client is None:
-                client = httpx.Client(**_settings(target))
-                self._clients[target.url] = client
-            return client
+                self._pid, self._pools = os.getpid(), {}
+            if target.url not in self._pools:
+                self._pools[target.url] = _open_pool(target)
+            return self._pools[target.url]
 
 
 class AsyncioHttp:
@@ -144,9 +164,7 @@ def _settings(target: Target) -> dict[str, Any]:
     return settings
 
 
-def _arguments(target: Target, request: HttpRequest) -> dict[str, Any]:
-    import httpx
-
+def _headers(target: Target, request: HttpRequest) -> dict[str, str]:
     headers = {"Accept": request.accept}
     if target.token:
         headers["Authorization"] = f"Bearer {target.token}"
@@ -154,10 +172,32 @@ def _arguments(target: Target, request: HttpRequest) -> dict[str, Any]:
         headers["Content-Type"] = request.media_type
     if isinstance(request.body, Body):
         headers["Content-Length"] = str(request.body.size_bytes)
+    return headers
+
+
+def _open_pool(target: Target) -> urllib3.PoolManager:
+    """Make a pool: through the environment's proxy, but never on the way to loopback."""
+    from urllib.request import getproxies, proxy_bypass
+
+    import urllib3
+
+    scheme = target.url.partition(":")[0]
+    proxy = None
+    if not is_loopback(target.url) and not proxy_bypass(urlsplit(target.url).hostname or ""):
+        proxies = getproxies()
+        proxy = proxies.get(scheme) or proxies.get("all")
+    if proxy is not None:
+        return urllib3.ProxyManager(proxy, maxsize=_POOLED_CONNECTIONS)
+    return urllib3.PoolManager(maxsize=_POOLED_CONNECTIONS)
+
+
+def _arguments(target: Target, request: HttpRequest) -> dict[str, Any]:
+    import httpx
+
     return {
         "method": request.method,
         "url": f"{target.url}{API_PATH}/{request.path}",
-        "headers": headers,
+        "headers": _headers(target, request),
         "timeout": httpx.Timeout(
             request.answer_timeout_s,
             connect=_CONNECT_TIMEOUT_S,
@@ -166,12 +206,15 @@ def _arguments(target: Target, request: HttpRequest) -> dict[str, Any]:
     }
 
 
+def _media_type(content_type: str) -> str:
+    return content_type.partition(";")[0].strip().lower()
+
+
 def _read(response: httpx.Response) -> HttpAnswer:
-    media_type, _, _ = response.headers.get("Content-Type", "").partition(";")
     return HttpAnswer(
         url=str(response.url.copy_with(query=None)),
         status=response.status_code,
-        media_type=media_type.strip().lower(),
+        media_type=_media_type(response.headers.get("Content-Type", "")),
         body=response.content,
         location=response.headers.get("Location", ""),
     )
@@ -181,20 +224,45 @@ def _reraise(error: Exception, target: Target, request: HttpRequest) -> NoReturn
     import httpx
 
     if isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout)):
-        raise ServerNotFound(
-            f"The server at {target.url} (from {target.source}) can't be reached: "
-            f"{str(error) or 'no answer'}. Start it again with `norman serve` or `jupyter lab`, or "
-            "set NORMAN_URL to another one."
-        ) from error
+        raise _unreachable(error, target) from error
     if isinstance(error, httpx.TimeoutException):
-        raise TimedOut(
-            f"{target.url} didn't answer {request.method} {request.path.partition('?')[0]} within "
-            f"{request.answer_timeout_s:g} s.",
-            timeout_s=request.answer_timeout_s,
-        ) from error
+        raise _too_slow(target, request) from error
     if isinstance(error, (httpx.InvalidURL, httpx.UnsupportedProtocol, httpx.LocalProtocolError)):
         raise RequestInvalid(f"The request can't be sent to {target.url}: {error}") from error
-    raise Interrupted(
+    raise _cut_short(error, target, request) from error
+
+
+def _reraise_blocking(error: Exception, target: Target, request: HttpRequest) -> NoReturn:
+    from urllib3 import exceptions
+
+    unreachable = (exceptions.ConnectTimeoutError, exceptions.ProxyError, exceptions.SSLError)
+    if isinstance(error, unreachable):
+        raise _unreachable(error, target) from error
+    if isinstance(error, (exceptions.TimeoutError, TimeoutError)):
+        raise _too_slow(target, request) from error
+    if isinstance(error, ValueError) and not isinstance(error, exceptions.ProtocolError):
+        raise RequestInvalid(f"The request can't be sent to {target.url}: {error}") from error
+    raise _cut_short(error, target, request) from error
+
+
+def _unreachable(error: Exception, target: Target) -> ServerNotFound:
+    return ServerNotFound(
+        f"The server at {target.url} (from {target.source}) can't be reached: "
+        f"{str(error) or 'no answer'}. Start it again with `norman serve` or `jupyter lab`, or "
+        "set NORMAN_URL to another one."
+    )
+
+
+def _too_slow(target: Target, request: HttpRequest) -> TimedOut:
+    return TimedOut(
+        f"{target.url} didn't answer {request.method} {request.path.partition('?')[0]} within "
+        f"{request.answer_timeout_s:g} s.",
+        timeout_s=request.answer_timeout_s,
+    )
+
+
+def _cut_short(error: Exception, target: Target, request: HttpRequest) -> Interrupted:
+    return Interrupted(
         f"The connection to {target.url} ended before the answer to {request.method} "
         f"{request.path.partition('?')[0]}: {str(error) or type(error).__name__}."
-    ) from error
+    )
