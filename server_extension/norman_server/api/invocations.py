@@ -38,7 +38,7 @@ def json_values(inputs: Mapping[str, Any]) -> dict[str, Value]:
 class InvocationsHandler(Handler):
     """Calls and their records."""
 
-    _call: asyncio.Task[Result] | None = None
+    _waiting: asyncio.Task[Any] | None = None
     _caller_left = False
 
     async def post(self) -> None:
@@ -75,7 +75,7 @@ class InvocationsHandler(Handler):
 
     async def _invoke_frame(self) -> None:
         limits = FrameLimits(body_bytes=self.slot.limits.frame_body_bytes)
-        message = decode_message(decode_frame(bytes(self.body), limits))
+        message = decode_message(decode_frame(self.body, limits))
         if not isinstance(message, Invoke):
             raise ProtocolViolation(f"A call's frame holds an invoke message, not {message.TYPE}.")
         kernel_id = None if message.caller is None else message.caller.kernel_id
@@ -112,28 +112,30 @@ class InvocationsHandler(Handler):
         kernel_id: str | None,
     ) -> Result:
         parse_reference(reference)
-        self._call = asyncio.ensure_future(
-            self.services.relay.invoke(
+        # The task of this request itself: another one for the call would cost two turns of the
+        # loop that every notebook shares.
+        task = self._waiting = asyncio.current_task()
+        try:
+            return await self.services.relay.invoke(
                 reference,
                 values,
                 caller=Caller(user=self.user, kernel_id=kernel_id),
                 timeout_s=timeout_s,
             )
-        )
-        try:
-            return await self._call
         except asyncio.CancelledError:
-            if self._caller_left:
-                raise Cancelled("The caller left.") from None
-            self._call.cancel()
-            raise
+            if not self._caller_left or task is None:
+                raise
+            task.uncancel()
+            raise Cancelled("The caller left.") from None
+        finally:
+            self._waiting = None
 
     def on_connection_close(self) -> None:
         """Take the call back: nobody waits for its answer any more."""
         super().on_connection_close()
         self._caller_left = True
-        if self._call is not None:
-            self._call.cancel()
+        if self._waiting is not None:
+            self._waiting.cancel()
 
 
 def _render(result: Result) -> bytes:
