@@ -5,6 +5,8 @@ SHELL := /bin/sh
 .SHELLFLAGS := -ec
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
+# Another environment that happens to be active is none of ours; IPython warns of it.
+unexport VIRTUAL_ENV
 
 # The interpreter that .venv is made from: the first one that is new enough.
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11 python; do \

@@ -6,7 +6,8 @@ import asyncio
 import os
 import ssl
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
 from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary
@@ -36,7 +37,7 @@ class BlockingHttp:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._pools: dict[str, urllib3.PoolManager] = {}
+        self._pools: dict[str, _Pool] = {}
         self._pid = os.getpid()
 
     def send(self, target: Target, request: HttpRequest) -> HttpAnswer:
@@ -59,9 +60,10 @@ class BlockingHttp:
         if isinstance(content, bytes) and (content or request.method in {"POST", "PUT"}):
             headers["Content-Length"] = str(len(content))
         try:
-            response = self._pool(target).urlopen(
+            pool = self._pool(target)
+            response = pool.requests.urlopen(
                 request.method,
-                f"{target.url}{API_PATH}/{request.path}",
+                f"{pool.base}{API_PATH}/{request.path}",
                 body=content or None,
                 headers=headers,
                 timeout=urllib3.Timeout(connect=_CONNECT_TIMEOUT_S, read=request.answer_timeout_s),
@@ -83,9 +85,9 @@ class BlockingHttp:
         with self._lock:
             pools, self._pools = self._pools, {}
         for pool in pools.values():
-            pool.clear()
+            pool.close()
 
-    def _pool(self, target: Target) -> urllib3.PoolManager:
+    def _pool(self, target: Target) -> _Pool:
         pool = self._pools.get(target.url)
         if pool is not None and self._pid == os.getpid():
             return pool
@@ -175,7 +177,16 @@ def _headers(target: Target, request: HttpRequest) -> dict[str, str]:
     return headers
 
 
-def _open_pool(target: Target) -> urllib3.PoolManager:
+@dataclass(frozen=True, slots=True)
+class _Pool:
+    """What sends requests to one server, what their addresses begin with, and how to close it."""
+
+    requests: urllib3.HTTPConnectionPool | urllib3.ProxyManager
+    base: str
+    close: Callable[[], None]
+
+
+def _open_pool(target: Target) -> _Pool:
     """Make a pool: through the environment's proxy, but never on the way to loopback."""
     from urllib.request import getproxies, proxy_bypass
 
@@ -187,8 +198,10 @@ def _open_pool(target: Target) -> urllib3.PoolManager:
         proxies = getproxies()
         proxy = proxies.get(scheme) or proxies.get("all")
     if proxy is not None:
-        return urllib3.ProxyManager(proxy, maxsize=_POOLED_CONNECTIONS)
-    return urllib3.PoolManager(maxsize=_POOLED_CONNECTIONS)
+        manager = urllib3.ProxyManager(proxy, maxsize=_POOLED_CONNECTIONS)
+        return _Pool(manager, target.url, manager.clear)
+    direct = urllib3.connection_from_url(target.url, maxsize=_POOLED_CONNECTIONS)
+    return _Pool(direct, urlsplit(target.url).path, direct.close)
 
 
 def _arguments(target: Target, request: HttpRequest) -> dict[str, Any]:
