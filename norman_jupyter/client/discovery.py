@@ -16,15 +16,13 @@ from typing import Protocol
 from urllib.parse import parse_qs, urlsplit, urlunsplit
 
 from norman_protocol.decoding import decode, parse_json
-from norman_protocol.discovery import DiscoveryRecord, discovery_file_name
+from norman_protocol.discovery import DiscoveryRecord, discovery_file_name, starts_match
 from norman_protocol.errors import NormanError, RequestInvalid, ServerNotFound
 
 __all__ = ["Processes", "Target", "find_targets", "is_loopback", "split_url"]
 
 _RECORD_LIMIT_BYTES = 64 * 1024
 _RECORD_NAME = re.compile(r"norman-[0-9]{1,10}\.json")
-# The system's boot time, on which start times rest, moves a little when the clock is set.
-_START_TOLERANCE_S = 2.0
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 _HOW_TO = (
@@ -213,15 +211,15 @@ def _same_place(one: str, other: str) -> bool:
 
 def _none_found(records: Sequence[DiscoveryRecord], ignored: Sequence[str]) -> ServerNotFound:
     if records:
-        listed = "\n".join(
-            f"  {record.url} (process {record.server_pid})"
+        listed = ", ".join(
+            f"{record.url} (process {record.server_pid})"
             for record in sorted(records, key=lambda record: record.server_started_at)
         )
         return ServerNotFound(
-            f"{len(records)} Norman servers are running:\n{listed}\n"
+            f"{len(records)} Norman servers are running: {listed}. "
             "Say which: set NORMAN_URL, or pass Norman(url=…)."
         )
-    passed_over = "".join(f"\n{reason}" for reason in ignored)
+    passed_over = "".join(f" {reason}" for reason in ignored)
     return ServerNotFound(f"No Norman server was found. {_HOW_TO}{passed_over}")
 
 
@@ -244,7 +242,7 @@ def _live_records(
             ignored.append(f"{path.name} was passed over: {error}")
             continue
         started_at = processes.started_at(record.server_pid)
-        if started_at is None or abs(started_at - record.server_started_at) > _START_TOLERANCE_S:
+        if started_at is None or not starts_match(record.server_started_at, started_at):
             continue  # left behind by a server that was killed
         records.append(record)
     return records, ignored

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["DiscoveryRecord", "discovery_file_name"]
+__all__ = ["DiscoveryRecord", "discovery_file_name", "starts_match"]
+
+# Start times rest on the system's boot time, which moves when the clock is set; a process id comes
+# round again only after tens of thousands of others.
+_START_TOLERANCE_S = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,3 +40,21 @@ class DiscoveryRecord:
 def discovery_file_name(server_pid: int) -> str:
     """Return the name of the file for a server's process id."""
     return f"norman-{server_pid}.json"
+
+
+def starts_match(recorded: float, now: float) -> bool:
+    """Whether two start times told of one process id are those of the same process.
+
+    Parameters
+    ----------
+    recorded
+        What was told earlier, maybe before the clock was set a little.
+    now
+        What is told now, both in seconds since the epoch.
+
+    Examples
+    --------
+    >>> starts_match(1000.0, 1002.5), starts_match(1000.0, 1060.0)
+    (True, False)
+    """
+    return abs(now - recorded) <= _START_TOLERANCE_S

@@ -10,13 +10,11 @@ from pathlib import Path
 import psutil
 
 from norman_protocol.decoding import dump_json, encode
-from norman_protocol.discovery import DiscoveryRecord, discovery_file_name
+from norman_protocol.discovery import DiscoveryRecord, discovery_file_name, starts_match
 
 __all__ = ["Announcement", "remove_stale_files"]
 
 _log = logging.getLogger(__name__)
-
-_START_TOLERANCE_S = 1.0
 
 
 class Announcement:
@@ -56,7 +54,7 @@ def remove_stale_files(folder: Path) -> None:
 
 def _runs(pid: int, started_at: float) -> bool:
     try:
-        return abs(psutil.Process(pid).create_time() - started_at) <= _START_TOLERANCE_S
+        return starts_match(started_at, psutil.Process(pid).create_time())
     except psutil.NoSuchProcess:
         return False
     except psutil.AccessDenied:

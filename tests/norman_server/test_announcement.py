@@ -9,6 +9,7 @@ import subprocess
 import sys
 
 import psutil
+import pytest
 
 from norman_protocol.decoding import decode
 from norman_protocol.discovery import DiscoveryRecord, discovery_file_name
@@ -73,6 +74,14 @@ def test_file_of_a_pid_that_was_reused_is_removed(tmp_path):
     stale.write()
     remove_stale_files(tmp_path)
     assert not stale.path.exists()
+
+
+@pytest.mark.parametrize("step_s", [-3, 3])
+def test_file_of_a_live_server_stays_when_the_clock_was_set_a_little(tmp_path, step_s):
+    live = Announcement(tmp_path, record(os.getpid(), psutil.Process().create_time() + step_s))
+    live.write()
+    remove_stale_files(tmp_path)
+    assert live.path.exists()
 
 
 def test_folder_that_is_not_there_is_no_fault(tmp_path):

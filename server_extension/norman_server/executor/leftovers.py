@@ -14,14 +14,12 @@ from pathlib import Path
 import psutil
 
 from norman_protocol.decoding import decode, dump_json, encode
+from norman_protocol.discovery import starts_match
 from norman_protocol.errors import NormanError
 
 __all__ = ["Ledger", "ProcessRecord", "end_group", "process_record"]
 
 _log = logging.getLogger(__name__)
-
-_START_TOLERANCE_S = 0.05
-"""Start times come from the same clock ticks on both sides; the rest is rounding."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +52,7 @@ def end_group(record: ProcessRecord) -> bool:
         Whether there was something to kill.
     """
     current = process_record(record.pid)
-    if current is None or abs(current.started_at - record.started_at) > _START_TOLERANCE_S:
+    if current is None or not starts_match(record.started_at, current.started_at):
         return False
     try:
         os.killpg(record.pid, signal.SIGKILL)

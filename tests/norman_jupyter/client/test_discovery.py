@@ -118,10 +118,12 @@ def test_only_live_server_is_found_by_a_process_it_did_not_start(tmp_path) -> No
 def test_several_live_servers_are_listed_with_how_to_choose(tmp_path) -> None:
     leave(tmp_path, record(10))
     leave(tmp_path, record(11))
-    with pytest.raises(ServerNotFound, match="NORMAN_URL") as caught:
+    with pytest.raises(ServerNotFound) as caught:
         find(tmp_path, FakeProcesses({10: 1000.0, 11: 1000.0}))
-    assert "http://127.0.0.1:10/" in caught.value.message
-    assert "http://127.0.0.1:11/" in caught.value.message
+    assert caught.value.message == (
+        "2 Norman servers are running: http://127.0.0.1:10/ (process 10), "
+        "http://127.0.0.1:11/ (process 11). Say which: set NORMAN_URL, or pass Norman(url=…)."
+    )
 
 
 @pytest.mark.parametrize("folder", ["empty", "missing"])
@@ -133,6 +135,12 @@ def test_no_server_says_how_to_start_one_or_connect(tmp_path, folder: str) -> No
         assert hint in caught.value.message
 
 
+@pytest.mark.parametrize("started_at", [997.0, 1003.0])
+def test_server_is_found_after_the_clock_was_set_a_little(tmp_path, started_at: float) -> None:
+    leave(tmp_path, record(10))
+    assert find(tmp_path, FakeProcesses({10: started_at}))[0].server_id == "server-10"
+
+
 def test_process_id_that_was_used_again_is_no_server(tmp_path) -> None:
     leave(tmp_path, record(10))
     with pytest.raises(ServerNotFound):
@@ -142,10 +150,13 @@ def test_process_id_that_was_used_again_is_no_server(tmp_path) -> None:
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o666])
 def test_record_that_others_may_open_is_passed_over_aloud(tmp_path, mode: int) -> None:
     leave(tmp_path, record(10), mode)
-    with pytest.raises(
-        ServerNotFound, match=r"norman-10\.json was passed over: others may open it"
-    ):
+    with pytest.raises(ServerNotFound) as caught:
         find(tmp_path, FakeProcesses({10: 1000.0}))
+    message = caught.value.message
+    assert "\n" not in message
+    assert message.endswith(
+        f". norman-10.json was passed over: others may open it (mode {mode:04o}, not 0600)."
+    )
 
 
 def test_record_behind_a_link_is_passed_over(tmp_path) -> None:

@@ -42,6 +42,13 @@ def test_reused_pid_is_spared(group):
     assert group.poll() is None
 
 
+def test_group_is_ended_after_the_clock_was_set_a_little(group):
+    record = process_record(group.pid)
+    earlier = ProcessRecord(pid=record.pid, started_at=record.started_at - 3)
+    assert end_group(earlier)
+    assert group.wait(10) == -signal.SIGKILL
+
+
 def test_process_that_has_ended_is_no_fault():
     with subprocess.Popen([sys.executable, "-c", ""]) as process:
         process.wait()
