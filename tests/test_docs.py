@@ -13,6 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from norman_jupyter import Norman
+from norman_jupyter.magics.options import find_command
+
 _REPOSITORY = Path(__file__).parent.parent
 _DOCUMENTS = sorted([*_REPOSITORY.glob("*.md"), *_REPOSITORY.glob("docs/**/*.md")])
 _PROJECT = tomllib.loads((_REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))
@@ -77,6 +80,28 @@ def test_make_commands_exist(path):
     for block in _code_blocks(path, "sh"):
         named |= set(re.findall(r"^make ([a-z-]+)", block, flags=re.MULTILINE))
     assert named <= targets
+
+
+def test_search_is_described_alike_wherever_it_is_offered():
+    (option,) = find_command("models").options
+    openapi = json.loads((_REPOSITORY / "labextension" / "openapi.json").read_text("utf-8"))
+    (described,) = [
+        parameter["description"]
+        for parameter in openapi["paths"]["/models"]["get"]["parameters"]
+        if parameter["name"] == "search"
+    ]
+    words = "nly those with this text in their name, or in a label or description of a version"
+    assert option.help == f"o{words}"
+    assert described == f"O{words}"
+    assert f"O{words}." in Norman.models.__doc__
+
+
+def test_setting_names_the_longest_pause_that_there_is():
+    schema = json.loads((_REPOSITORY / "labextension/schema/plugin.json").read_text("utf-8"))
+    source = (_REPOSITORY / "labextension/src/models/library.ts").read_text("utf-8")
+    (longest,) = re.findall(r"LONGEST_PAUSE_S = (\d+);", source)
+    description = schema["properties"]["pollIntervalS"]["description"]
+    assert f"the pauses grow to {longest} seconds." in description
 
 
 def test_readme_imports_what_there_is():

@@ -651,7 +651,7 @@ export interface operations {
                 readonly limit?: number;
                 /** @description next_cursor of the page before this one */
                 readonly cursor?: string;
-                /** @description Part of a name */
+                /** @description Only those with this text in their name, or in a label or description of a version */
                 readonly search?: string;
             };
             readonly header?: never;

@@ -224,7 +224,7 @@ class Norman:
         Parameters
         ----------
         search
-            Only those with this text in their name.
+            Only those with this text in their name, or in a label or description of a version.
         limit, cursor
             At most so many; ``next_cursor`` of one page gives the next one.
         """

@@ -16,11 +16,11 @@ from norman_jupyter.magics.bindings import (
     resolve_object,
     resolve_text,
 )
-from norman_jupyter.magics.connection import Connection
+from norman_jupyter.magics.connection import ClientHolder
 from norman_jupyter.magics.live import UploadDisplay
 from norman_jupyter.magics.parsing import Arguments
 from norman_jupyter.magics.words import Word
-from norman_jupyter.previews.listings import FoundModels, ModelOverview
+from norman_jupyter.previews.listings import FoundModels, ShownModel
 from norman_protocol.arrays import name_type
 from norman_protocol.errors import BundleInvalid, InputInvalid, NormanError
 from norman_protocol.references import parse_reference
@@ -56,7 +56,7 @@ class Context:
         Says where an upload from a path comes from.
     """
 
-    connection: Connection
+    connection: ClientHolder
     namespace: Namespace
     display_upload: _DisplayMaker
     collect_origin: Callable[[Path], Origin]
@@ -178,10 +178,10 @@ def _show(arguments: Arguments, context: Context) -> Outcome:
     return Outcome(value=context.connection.use(lambda client: _overview(client, reference.name)))
 
 
-def _overview(client: Client, name: str) -> ModelOverview:
+def _overview(client: Client, name: str) -> ShownModel:
     detail = client.model(name)
     number = detail.model.latest if detail.model.active is None else detail.model.active
-    return ModelOverview(model=detail, version=client.version(f"{detail.model.name}@{number}"))
+    return ShownModel(model=detail, version=client.version(f"{detail.model.name}@{number}"))
 
 
 def _logs(arguments: Arguments, context: Context) -> Outcome:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
         VersionDetail,
     )
 
-__all__ = ["Client", "Connection", "connect_blocking"]
+__all__ = ["Client", "ClientHolder", "connect_blocking"]
 
 T = TypeVar("T")
 
@@ -85,7 +85,7 @@ def connect_blocking() -> Client:
     return BlockingNorman()
 
 
-class Connection:
+class ClientHolder:
     """Hands out the client, and replaces it where the server is gone or was replaced.
 
     Safe to use from several threads.

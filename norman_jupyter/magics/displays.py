@@ -25,7 +25,7 @@ _RENDERERS = {
 }
 _SHOW_THEMSELVES = (
     ("norman_jupyter.client.results", "InvokeResult"),
-    ("norman_jupyter.previews.listings", "ModelOverview"),
+    ("norman_jupyter.previews.listings", "ShownModel"),
 )
 
 

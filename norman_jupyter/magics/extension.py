@@ -11,7 +11,7 @@ from IPython.core.completer import CompletionContext, SimpleCompletion, context_
 from IPython.core.displaypub import DisplayPublisher
 from IPython.core.magic import Magics, line_magic, magics_class, needs_local_scope, no_var_expand
 
-from norman_jupyter.magics.connection import Client, Connection, connect_blocking
+from norman_jupyter.magics.connection import Client, ClientHolder, connect_blocking
 from norman_jupyter.magics.displays import register_displays, unregister_displays
 from norman_jupyter.magics.facts import ServerFacts
 from norman_protocol.errors import NormanError
@@ -54,7 +54,7 @@ class NormanMagics(Magics):
     ) -> None:
         super().__init__(shell)
         self._shell = shell
-        self._connection = Connection(connect)
+        self._connection = ClientHolder(connect)
         self._facts = ServerFacts(self._connection, wait_s=completion_wait_s)
         self._shown: tuple[int, Any] = (-1, None)
 

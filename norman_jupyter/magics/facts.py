@@ -5,12 +5,19 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
-from norman_jupyter.magics.connection import Client, Connection
+from norman_jupyter.magics.connection import Client, ClientHolder
 from norman_protocol.errors import NormanError
 
+if TYPE_CHECKING:
+    from norman_protocol.rest import ModelSummary
+
 __all__ = ["ServerFacts"]
+
+_PAGE = 200
+_PAGES = 5
+_OFFERED = 100
 
 _Names: TypeAlias = tuple[str, ...]
 _Question: TypeAlias = tuple[str, str, bool]
@@ -46,7 +53,7 @@ class ServerFacts:
 
     def __init__(
         self,
-        connection: Connection,
+        connection: ClientHolder,
         *,
         wait_s: float,
         fresh_s: float = 5.0,
@@ -69,14 +76,10 @@ class ServerFacts:
         """
 
         def ask(client: Client) -> _Names:
-            models = client.models(search=prefix or None, limit=100).items
-            if not can_serve:
-                return tuple(model.name for model in models)
-            active = [model.name for model in models if model.active is not None]
-            ready = [
-                model.name for model in models if model.active is None and model.state == "ready"
-            ]
-            return (*active, *ready)
+            models = _models_with(client, prefix, can_serve=can_serve)
+            if can_serve:
+                models.sort(key=lambda model: model.active is None)
+            return tuple(model.name for model in models)
 
         return self._answer(("models", prefix, can_serve), ask)
 
@@ -137,3 +140,21 @@ class ServerFacts:
             answer.asked_at = self._clock()
             answer.pending = False
             answer.arrived.set()
+
+
+def _models_with(client: Client, prefix: str, *, can_serve: bool) -> list[ModelSummary]:
+    """Return models whose names begin so; a search finds them among others that hold the text."""
+    found: list[ModelSummary] = []
+    cursor: str | None = None
+    for _ in range(_PAGES):
+        page = client.models(search=prefix or None, limit=_PAGE, cursor=cursor)
+        found += [
+            model
+            for model in page.items
+            if model.name.startswith(prefix)
+            and (not can_serve or model.active is not None or model.state == "ready")
+        ]
+        cursor = page.next_cursor
+        if cursor is None or len(found) >= _OFFERED:
+            break
+    return found

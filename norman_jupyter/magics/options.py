@@ -163,7 +163,8 @@ COMMANDS: tuple[Command, ...] = (
                 name="--search",
                 metavar="S",
                 content="model",
-                help="only those whose name has this text in it",
+                help="only those with this text in their name, or in a label or description of a "
+                "version",
             ),
         ),
         examples=("%norman models", "%norman models --search digit"),

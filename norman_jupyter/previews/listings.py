@@ -37,7 +37,7 @@ from norman_protocol.rest import (
 
 __all__ = [
     "FoundModels",
-    "ModelOverview",
+    "ShownModel",
     "render_invocations",
     "render_log",
     "render_model",
@@ -60,7 +60,7 @@ class FoundModels(ModelPage):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ModelOverview:
+class ShownModel:
     """A model, and the version that a bare name means: the active one, else the latest."""
 
     model: ModelDetail

@@ -111,7 +111,12 @@ ROUTES: tuple[Route, ...] = (
                 query=(
                     _LIMIT,
                     _CURSOR,
-                    QueryParameter(name="search", kind=str, description="Part of a name"),
+                    QueryParameter(
+                        name="search",
+                        kind=str,
+                        description="Only those with this text in their name, or in a label or "
+                        "description of a version",
+                    ),
                 ),
                 answers={200: ModelPage},
             ),

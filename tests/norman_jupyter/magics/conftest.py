@@ -116,7 +116,10 @@ class FakeClient:
     ) -> ModelPage:
         self._note("models", search=search)
         names = [name for name in self.model_facts if (search or "") in name]
-        return ModelPage(items=tuple(self._summary(name) for name in names))
+        start = int(cursor or 0)
+        shown = names[start : start + limit]
+        following = str(start + limit) if start + limit < len(names) else None
+        return ModelPage(items=tuple(map(self._summary, shown)), next_cursor=following)
 
     def _summary(self, name: str) -> ModelSummary:
         facts: dict[str, Any] = {

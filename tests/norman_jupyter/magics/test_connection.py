@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from norman_jupyter.magics.connection import Connection
+from norman_jupyter.magics.connection import ClientHolder
 from norman_protocol.errors import ModelNotFound, ServerNotFound, Unauthenticated
 
 
@@ -16,7 +16,7 @@ def clients(make_client):
 @pytest.fixture
 def connection(clients):
     waiting = list(clients)
-    return Connection(lambda: waiting.pop(0), settings={})
+    return ClientHolder(lambda: waiting.pop(0), settings={})
 
 
 def test_client_is_kept_between_uses(connection, clients):
@@ -54,7 +54,7 @@ def test_other_failures_are_not_repeated(connection, clients):
 def test_another_server_in_the_environment_makes_another_client(clients):
     settings = {"NORMAN_URL": "http://127.0.0.1:1/"}
     waiting = list(clients)
-    connection = Connection(lambda: waiting.pop(0), settings=settings)
+    connection = ClientHolder(lambda: waiting.pop(0), settings=settings)
     connection.use(lambda client: client.status())
     settings["NORMAN_URL"] = "http://127.0.0.1:2/"
     connection.use(lambda client: client.status())

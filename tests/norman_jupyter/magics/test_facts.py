@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from norman_jupyter.magics.connection import Connection
+from norman_jupyter.magics.connection import ClientHolder
 from norman_jupyter.magics.facts import ServerFacts
 from norman_protocol.errors import ModelNotFound, ServerNotFound
 
@@ -27,7 +27,7 @@ def clock():
 @pytest.fixture
 def facts(client, clock):
     # The wait ends with the answer; its bound is a guard for the tests alone.
-    return ServerFacts(Connection(lambda: client), wait_s=60, fresh_s=5, clock=clock)
+    return ServerFacts(ClientHolder(lambda: client), wait_s=60, fresh_s=5, clock=clock)
 
 
 def test_names_come_from_the_server(facts):
@@ -44,6 +44,22 @@ def test_names_for_a_call_are_those_that_can_serve(facts, client):
     }
     assert facts.model_names("") == ("digits", "answers", "words")
     assert facts.model_names("", can_serve=True) == ("words", "answers")
+
+
+def test_names_that_begin_so_are_found_behind_many_that_only_hold_the_text(facts, client):
+    client.model_facts = {f"a-digit-{number:03}": {} for number in range(450)} | {"digits": {}}
+    assert facts.model_names("dig") == ("digits",)
+    client.model_facts["digits"] = {"active": None, "state": "failed"}
+    facts.forget()
+    assert facts.model_names("dig", can_serve=True) == ()
+
+
+def test_many_names_are_asked_for_in_a_bounded_number_of_pages(facts, client):
+    client.model_facts = {f"a-digit-{number:04}": {} for number in range(3000)}
+    assert facts.model_names("dig") == ()
+    assert len(client.calls) == 5
+    assert facts.model_names("a") == tuple(client.model_facts)[:200]
+    assert len(client.calls) == 6
 
 
 def test_versions_for_a_call_are_those_that_can_serve(facts, client):
@@ -90,7 +106,7 @@ def test_unreachable_server_offers_nothing():
     def connect():
         raise ServerNotFound("none")
 
-    assert ServerFacts(Connection(connect), wait_s=60).model_names("") == ()
+    assert ServerFacts(ClientHolder(connect), wait_s=60).model_names("") == ()
 
 
 def test_slow_server_does_not_hold_up_and_answers_the_next_time(client, clock):
@@ -104,7 +120,7 @@ def test_slow_server_does_not_hold_up_and_answers_the_next_time(client, clock):
         return page
 
     client.models = models
-    facts = ServerFacts(Connection(lambda: client), wait_s=0, clock=clock)
+    facts = ServerFacts(ClientHolder(lambda: client), wait_s=0, clock=clock)
     assert facts.model_names("") == ()
     assert facts.model_names("") == ()
     (asking,) = [one for one in threading.enumerate() if one.name == "norman-completion"]

@@ -9,7 +9,7 @@ import pytest
 
 from norman_jupyter.previews.listings import (
     FoundModels,
-    ModelOverview,
+    ShownModel,
     render_invocations,
     render_log,
     render_model,
@@ -289,11 +289,11 @@ def test_model_lists_its_versions():
 
 
 def test_overview_shows_model_and_version():
-    shown = ModelOverview(model=make_detail(), version=make_version())._repr_mimebundle_()
+    shown = ShownModel(model=make_detail(), version=make_version())._repr_mimebundle_()
     assert "digits@2" in shown["text/plain"]
     assert "float32[n,8,?]" in shown["text/plain"]
     assert "float32[n,8,?]" in shown["text/html"]
-    alone = ModelOverview(model=make_detail(), version=None)._repr_mimebundle_(include=None)
+    alone = ShownModel(model=make_detail(), version=None)._repr_mimebundle_(include=None)
     assert alone == render_model(make_detail())
 
 
