@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from norman_protocol.errors import NameInvalid, RequestInvalid
 from norman_protocol.references import ACTIVE, LATEST, Reference, parse_name, parse_reference
-from norman_protocol.rest import LogText, PublishRequest, VersionDetail
+from norman_protocol.rest import LogText, PublishRequest
 from norman_server.api.base import Handler
-from norman_server.domain.records import VersionRecord, format_time
+from norman_server.registry.rendering import version_detail
 
 __all__ = [
     "DEFAULT_PAGE",
@@ -17,7 +17,6 @@ __all__ = [
     "VersionHandler",
     "VersionLogsHandler",
     "VersionsHandler",
-    "describe_version",
     "page_limit",
 ]
 
@@ -25,35 +24,6 @@ MAX_WAIT_S = 30.0
 MAX_PAGE = 200
 DEFAULT_PAGE = 50
 _LOG_LIMIT_BYTES = 256 * 1024
-
-
-def describe_version(record: VersionRecord, *, created: bool = True) -> VersionDetail:
-    """Turn a version's record into what the API tells of it."""
-    return VersionDetail(
-        id=record.id,
-        reference=record.reference,
-        name=record.name,
-        number=record.number,
-        state=record.state,
-        active=record.active,
-        label=record.label,
-        description=record.description,
-        tags=record.tags,
-        runtime=record.runtime,
-        entry=record.entry,
-        interpreter=record.interpreter,
-        signature=record.signature,
-        manifest=record.manifest,
-        bundle_digest=record.bundle_digest,
-        size_bytes=record.size_bytes,
-        load_s=record.load_s,
-        created_at=format_time(record.created_at),
-        created_by=record.created_by,
-        origin=record.origin,
-        trust=record.trust,
-        error=record.error,
-        created=created,
-    )
 
 
 def page_limit(given: int | None) -> int:
@@ -107,7 +77,7 @@ class VersionsHandler(Handler):
         record, created = await self.services.deployments.publish(
             parse_name(name), request, user=self.user
         )
-        await self.answer(describe_version(record, created=created), 202 if created else 200)
+        await self.answer(version_detail(record, created=created), 202 if created else 200)
 
 
 class VersionHandler(Handler):
@@ -121,7 +91,7 @@ class VersionHandler(Handler):
         record = await self.services.deployments.version(
             _reference(name, selector), wait_s=wait_s or 0.0
         )
-        await self.answer(describe_version(record))
+        await self.answer(version_detail(record))
 
 
 class VersionLogsHandler(Handler):

@@ -81,8 +81,9 @@ def inactive(latest: VersionRecord) -> NotReady:
     if latest.state == "loading":
         why = f"{latest.reference} is still loading. Try again when it is ready."
     elif latest.state == "failed":
-        reason = latest.error.message.rstrip() if latest.error else "no reason was recorded."
-        why = f"{latest.reference} failed: {reason}\nUpload it again once that is mended."
+        told = latest.error.message if latest.error else "no reason was recorded."
+        reason = " ".join(told.split())
+        why = f"{latest.reference} failed: {reason} Upload it again once that is mended."
     else:
         why = (
             f"{latest.reference} is ready, but was uploaded without being made active. Call it "
