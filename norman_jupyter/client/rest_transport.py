@@ -1,43 +1,42 @@
-"""Requests over HTTP: urllib3 for blocking callers, httpx for asyncio; imported on first use."""
+"""Requests over HTTP: kept connections for blocking callers, httpx for asyncio and proxies."""
 
 from __future__ import annotations
 
 import asyncio
+import http.client
 import os
 import ssl
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Iterator
 from typing import TYPE_CHECKING, Any, NoReturn
 from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary
 
 from norman_jupyter.client.discovery import Target, is_loopback
 from norman_jupyter.client.effects import Body, HttpAnswer, HttpRequest
+from norman_jupyter.client.http_pool import DirectPool, NotConnected
 from norman_protocol.errors import Interrupted, RequestInvalid, ServerNotFound, TimedOut
 from norman_protocol.rest import API_PATH
 
 if TYPE_CHECKING:
     import httpx
-    import urllib3
 
 __all__ = ["AsyncioHttp", "BlockingHttp"]
 
 _CONNECT_TIMEOUT_S = 10.0
 _WRITE_TIMEOUT_S = 60.0
-_POOLED_CONNECTIONS = 16
 
 
 class BlockingHttp:
     """Sends requests from any thread over one pool of connections for each server.
 
-    With urllib3, whose own cost is a third of httpx's: it is most of what a small call over REST
-    costs here. Closed by `close`. A forked child begins with a pool of its own.
+    Where a proxy stands between, httpx carries them, which knows proxies; it costs thrice as
+    much per request. Closed by `close`. A forked child begins with pools of its own.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._pools: dict[str, _Pool] = {}
+        self._pools: dict[str, DirectPool | httpx.Client] = {}
         self._pid = os.getpid()
 
     def send(self, target: Target, request: HttpRequest) -> HttpAnswer:
@@ -52,33 +51,18 @@ class BlockingHttp:
         TimedOut
             The answer took longer than it may.
         """
-        import urllib3
+        pool = self._pool(target)
+        if isinstance(pool, DirectPool):
+            return _send_directly(pool, target, request)
+        import httpx
 
         body = request.body
         content: Any = _sync_pieces(body) if isinstance(body, Body) else body
-        headers = _headers(target, request)
-        if isinstance(content, bytes) and (content or request.method in {"POST", "PUT"}):
-            headers["Content-Length"] = str(len(content))
         try:
-            pool = self._pool(target)
-            response = pool.requests.urlopen(
-                request.method,
-                f"{pool.base}{API_PATH}/{request.path}",
-                body=content or None,
-                headers=headers,
-                timeout=urllib3.Timeout(connect=_CONNECT_TIMEOUT_S, read=request.answer_timeout_s),
-                redirect=False,
-                retries=False,
-            )
-        except (urllib3.exceptions.HTTPError, ValueError, OSError) as error:
-            _reraise_blocking(error, target, request)
-        return HttpAnswer(
-            url=f"{target.url}{API_PATH}/{request.path.partition('?')[0]}",
-            status=response.status,
-            media_type=_media_type(response.headers.get("Content-Type", "")),
-            body=response.data,
-            location=response.headers.get("Location", ""),
-        )
+            response = pool.request(content=content, **_arguments(target, request))
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            _reraise(error, target, request)
+        return _read(response)
 
     def close(self) -> None:
         """Close all connections."""
@@ -87,7 +71,7 @@ class BlockingHttp:
         for pool in pools.values():
             pool.close()
 
-    def _pool(self, target: Target) -> _Pool:
+    def _pool(self, target: Target) -> DirectPool | httpx.Client:
         pool = self._pools.get(target.url)
         if pool is not None and self._pid == os.getpid():
             return pool
@@ -177,31 +161,51 @@ def _headers(target: Target, request: HttpRequest) -> dict[str, str]:
     return headers
 
 
-@dataclass(frozen=True, slots=True)
-class _Pool:
-    """What sends requests to one server, what their addresses begin with, and how to close it."""
-
-    requests: urllib3.HTTPConnectionPool | urllib3.ProxyManager
-    base: str
-    close: Callable[[], None]
-
-
-def _open_pool(target: Target) -> _Pool:
+def _open_pool(target: Target) -> DirectPool | httpx.Client:
     """Make a pool: through the environment's proxy, but never on the way to loopback."""
-    from urllib.request import getproxies, proxy_bypass
+    if not is_loopback(target.url):
+        from urllib.request import getproxies, proxy_bypass
 
-    import urllib3
+        scheme, proxies = target.url.partition(":")[0], getproxies()
+        host = urlsplit(target.url).hostname or ""
+        if (scheme in proxies or "all" in proxies) and not proxy_bypass(host):
+            import httpx
 
-    scheme = target.url.partition(":")[0]
-    proxy = None
-    if not is_loopback(target.url) and not proxy_bypass(urlsplit(target.url).hostname or ""):
-        proxies = getproxies()
-        proxy = proxies.get(scheme) or proxies.get("all")
-    if proxy is not None:
-        manager = urllib3.ProxyManager(proxy, maxsize=_POOLED_CONNECTIONS)
-        return _Pool(manager, target.url, manager.clear)
-    direct = urllib3.connection_from_url(target.url, maxsize=_POOLED_CONNECTIONS)
-    return _Pool(direct, urlsplit(target.url).path, direct.close)
+            return httpx.Client(**_settings(target))
+    try:
+        return DirectPool(urlsplit(target.url), connect_timeout_s=_CONNECT_TIMEOUT_S)
+    except ValueError as error:
+        raise RequestInvalid(f"{target.url} is no address of a server: {error}") from error
+
+
+def _send_directly(pool: DirectPool, target: Target, request: HttpRequest) -> HttpAnswer:
+    body = request.body
+    path = f"{urlsplit(target.url).path}{API_PATH}/{request.path}"
+    try:
+        answer = pool.send(
+            request.method,
+            path,
+            body=_sync_pieces(body) if isinstance(body, Body) else body or None,
+            headers=_headers(target, request),
+            answer_timeout_s=request.answer_timeout_s,
+        )
+    except NotConnected as error:
+        raise _unreachable(error, target) from error
+    except TimeoutError as error:
+        raise _too_slow(target, request) from error
+    except (http.client.HTTPException, OSError) as error:
+        if isinstance(error, http.client.InvalidURL):
+            raise RequestInvalid(f"The request can't be sent to {target.url}: {error}") from error
+        raise _cut_short(error, target, request) from error
+    except ValueError as error:
+        raise RequestInvalid(f"The request can't be sent to {target.url}: {error}") from error
+    return HttpAnswer(
+        url=f"{target.url}{API_PATH}/{request.path.partition('?')[0]}",
+        status=answer.status,
+        media_type=_media_type(answer.headers.get("Content-Type", "")),
+        body=answer.body,
+        location=answer.headers.get("Location", ""),
+    )
 
 
 def _arguments(target: Target, request: HttpRequest) -> dict[str, Any]:
@@ -241,19 +245,6 @@ def _reraise(error: Exception, target: Target, request: HttpRequest) -> NoReturn
     if isinstance(error, httpx.TimeoutException):
         raise _too_slow(target, request) from error
     if isinstance(error, (httpx.InvalidURL, httpx.UnsupportedProtocol, httpx.LocalProtocolError)):
-        raise RequestInvalid(f"The request can't be sent to {target.url}: {error}") from error
-    raise _cut_short(error, target, request) from error
-
-
-def _reraise_blocking(error: Exception, target: Target, request: HttpRequest) -> NoReturn:
-    from urllib3 import exceptions
-
-    unreachable = (exceptions.ConnectTimeoutError, exceptions.ProxyError, exceptions.SSLError)
-    if isinstance(error, unreachable):
-        raise _unreachable(error, target) from error
-    if isinstance(error, (exceptions.TimeoutError, TimeoutError)):
-        raise _too_slow(target, request) from error
-    if isinstance(error, ValueError) and not isinstance(error, exceptions.ProtocolError):
         raise RequestInvalid(f"The request can't be sent to {target.url}: {error}") from error
     raise _cut_short(error, target, request) from error
 
