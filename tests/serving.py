@@ -9,12 +9,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 
@@ -22,8 +22,11 @@ from norman_protocol.decoding import decode
 from norman_protocol.discovery import DiscoveryRecord, discovery_file_name
 from norman_protocol.rest import API_PATH
 
-__all__ = ["JUPYTER_SERVER", "NORMAN_SERVE", "RunningServer", "launch", "serve", "upload"]
+__all__ = ["JUPYTER_SERVER", "NORMAN_SERVE", "RunningServer", "launch", "serve", "until", "upload"]
 
+T = TypeVar("T")
+
+_HANG_GUARD_S = 60.0
 _START_TIMEOUT_S = 60.0
 _STOP_TIMEOUT_S = 30.0
 _POLL_S = 0.02
@@ -169,6 +172,15 @@ def _wait_record(root: Path, process: subprocess.Popen[bytes]) -> DiscoveryRecor
             return decode(DiscoveryRecord, json.loads(path.read_text()))
         time.sleep(_POLL_S)
     raise TimeoutError(f"the server didn't start:\n{(root / 'server.log').read_text()}")
+
+
+def until(condition: Callable[..., T], *arguments: Any) -> T:
+    """Wait until something holds, with a guard against hanging, and return what it gives."""
+    deadline = time.monotonic() + _HANG_GUARD_S
+    while not (value := condition(*arguments)):
+        assert time.monotonic() < deadline, f"{condition} {arguments} never held"
+        time.sleep(_POLL_S)
+    return value
 
 
 def upload(

@@ -375,8 +375,23 @@ def test_load_failure_carries_the_models_traceback(norman, name, tmp_path) -> No
 def test_corrupt_model_is_refused(norman, name, tmp_path) -> None:
     path = tmp_path / "broken.onnx"
     path.write_bytes(b"\x08\x0a" + bytes(range(200)))
-    with pytest.raises((BundleInvalid, LoadFailed)):
+    with pytest.raises(BundleInvalid, match=r"'broken\.onnx' is no ONNX model: "):
         norman.upload(path, name=name)
+    with pytest.raises(ModelNotFound):
+        norman.model(name)
+
+
+def test_model_the_runtime_refuses_fails_with_its_words(norman, name, tmp_path) -> None:
+    path = linear_model(tmp_path / "m.onnx", np.ones((4, 3), np.float32))
+    norman.upload(path, name=name)
+    path.write_bytes(path.read_bytes().replace(b"MatMul", b"MatMux"))
+    with pytest.raises(LoadFailed, match=r"can't open m\.onnx.*No Op registered for MatMux"):
+        norman.upload(path, name=name)
+    failed = norman.version(f"{name}@2")
+    assert (failed.state, failed.error.code) == ("failed", "load_failed")
+    assert norman.version(name).number == 1
+    deployed = {one.reference: one for one in norman.status().executor.deployments}
+    assert f"{name}@2" not in deployed or deployed[f"{name}@2"].pid is None
 
 
 def test_missing_path_names_what_is_there(norman, echo_folder) -> None:

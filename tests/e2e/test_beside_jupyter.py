@@ -4,22 +4,11 @@ from __future__ import annotations
 
 import json
 import sys
-import time
 from pathlib import Path
 
 import httpx
 import pytest
-from serving import JUPYTER_SERVER, NORMAN_SERVE, launch, serve, upload
-
-_HANG_GUARD_S = 60.0
-
-
-def until(condition):
-    deadline = time.monotonic() + _HANG_GUARD_S
-    while not (value := condition()):
-        assert time.monotonic() < deadline, f"{condition} never held"
-        time.sleep(0.02)
-    return value
+from serving import JUPYTER_SERVER, NORMAN_SERVE, launch, serve, until, upload
 
 
 def jupyter_client(root: Path, token: str) -> httpx.Client:

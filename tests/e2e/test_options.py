@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import socket
-import time
 import venv
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 from pathlib import Path
 
 import pytest
-from serving import serve, upload
+from serving import serve, until, upload
 from traitlets import TraitError
 from traitlets.config import Config
 
@@ -53,14 +52,6 @@ def predict(text: str = "", gate: str = "", lines: int = 0) -> str:
             time.sleep(0.01)
     return text or f"{os.getpid()} {sys.prefix}"
 """
-
-
-def until(condition, *arguments):
-    deadline = time.monotonic() + _HANG_GUARD_S
-    while not (value := condition(*arguments)):
-        assert time.monotonic() < deadline, f"{condition} {arguments} never held"
-        time.sleep(0.01)
-    return value
 
 
 @pytest.fixture(scope="module")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import psutil
 import pytest
 from onnx import TensorProto, helper
 
@@ -17,7 +18,6 @@ from norman_protocol.errors import (
     LoadFailed,
     ModelFailed,
     ModelNotFound,
-    NormanError,
     ReplicaDied,
     TrustRequired,
     VersionNotFound,
@@ -206,7 +206,7 @@ def test_listings(live, answer_model):
         ("upload ./linea.onnx", BundleInvalid, "linear.onnx"),
         ("upload ./empty", BundleInvalid, "empty"),
         ("upload ./untrusted", TrustRequired, "--trust"),
-        ("upload ./broken.onnx --name {model}-broken", NormanError, ""),
+        ("upload ./broken.onnx --name {model}-broken", BundleInvalid, "is no ONNX model"),
         ("invoke nosuchmodel x=1", ModelNotFound, "nosuchmodel"),
         ("invoke {model}@7 x=1", VersionNotFound, "7"),
         ("invoke {model} y=1", InputInvalid, "The inputs are x."),
@@ -228,12 +228,33 @@ def test_mistake_gets_one_clear_line(line, kind, part, live, onnx_model, tmp_pat
     live.attach_frontend()
     error, shown = live.fail(f"%norman {line}")
     assert isinstance(error, kind)
-    first = shown.strip().splitlines()[0]
-    assert first.startswith(f"{type(error).__name__}: ")
-    assert part in first
+    (only,) = shown.strip().splitlines()
+    assert only.startswith(f"{kind.__name__}: ")
+    assert part in only
     assert "norman_jupyter" not in shown
     assert "Traceback" not in shown
     assert str(tmp_path / "..") not in shown
+
+
+def test_model_the_runtime_refuses_fails_and_leaves_the_active_version_alone(
+    live, onnx_model, norman_server, tmp_path
+):
+    executor = psutil.Process(norman_server.wait_executor())
+    before = {worker.pid for worker in executor.children()}
+    path = tmp_path / "linear.onnx"
+    path.write_bytes(path.read_bytes().replace(b"Mul", b"Mux"))
+    error, shown = live.fail("%norman upload ./linear.onnx --name {model}")
+    assert type(error) is LoadFailed
+    assert error.code == "load_failed"
+    (only,) = shown.strip().splitlines()[-1:]
+    assert only.startswith("LoadFailed: onnxruntime ")
+    assert "can't open linear.onnx" in only
+    assert "No Op registered for Mux" in only
+    failed = live.run("%norman show {model}@2")
+    assert (failed.state, failed.active, failed.error.code) == ("failed", False, "load_failed")
+    assert live.run("%norman show {model}").version.reference == onnx_model.reference
+    assert {worker.pid for worker in executor.children()} <= before
+    assert live.run("r = %norman invoke {model} x=[[1.0, 1.0, 1.0, 1.0]]\nr.value[0, 0]") == 2
 
 
 @pytest.mark.parametrize(

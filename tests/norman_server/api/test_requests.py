@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import socket
-import time
 from hashlib import sha256
 
 import numpy as np
 import pytest
-from serving import upload
+from serving import until, upload
 
 from norman_protocol.arrays import array_to_value, value_to_array
 from norman_protocol.frames import decode_frame
@@ -351,13 +350,6 @@ def test_blob_whose_sender_leaves_is_forgotten(norman_server, client):
     until(lambda: not unfinished())
     assert client.post("blobs/missing", json={"digests": [digest]}).json()["missing"] == [digest]
     assert client.put(f"blobs/{digest}", content=data).status_code == 201
-
-
-def until(condition):
-    deadline = time.monotonic() + 30.0
-    while not condition():
-        assert time.monotonic() < deadline, f"{condition} never held"
-        time.sleep(0.01)
 
 
 def test_empty_blob(client):
