@@ -9,7 +9,7 @@ import struct
 
 from norman_protocol.errors import Forbidden
 
-__all__ = ["check_peer", "user_name"]
+__all__ = ["check_peer", "check_uid", "user_name"]
 
 _UCRED = struct.Struct("3i")
 
@@ -28,7 +28,18 @@ def check_peer(stream: socket.socket) -> None:
         return
     credentials = stream.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
     _, uid, _ = _UCRED.unpack(credentials)
-    if uid not in (os.getuid(), 0):
+    check_uid(uid, os.getuid())
+
+
+def check_uid(peer: int, own: int) -> None:
+    """Refuse another user than ourselves and root.
+
+    Raises
+    ------
+    Forbidden
+        The peer runs as somebody else.
+    """
+    if peer not in (own, 0):
         raise Forbidden("This socket belongs to another user.")
 
 

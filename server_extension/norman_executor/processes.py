@@ -99,12 +99,10 @@ class WorkerProcess:
         OSError
             The interpreter can't be started, or the log not be written.
         """
+        scratch, log = await asyncio.to_thread(_prepare, run_folder, log_path)
         ours, theirs = socket.socketpair()
-        scratch = Path(tempfile.mkdtemp(prefix="replica-", dir=run_folder))
-        log: BinaryIO | None = None
         try:
             with theirs:
-                log = log_path.open("a+b")
                 process = await asyncio.create_subprocess_exec(
                     interpreter,
                     str(archive),
@@ -120,8 +118,7 @@ class WorkerProcess:
                 )
         except BaseException:
             ours.close()
-            if log is not None:
-                log.close()
+            log.close()
             shutil.rmtree(scratch, ignore_errors=True)
             raise
         worker = cls(process, scratch, log)
@@ -172,3 +169,13 @@ def _start_time(pid: int) -> float:
         return float(psutil.Process(pid).create_time())
     except psutil.Error:
         return 0.0
+
+
+def _prepare(run_folder: Path, log_path: Path) -> tuple[Path, BinaryIO]:
+    """Open a worker's log and make its scratch folder."""
+    log = log_path.open("a+b")
+    try:
+        return Path(tempfile.mkdtemp(prefix="replica-", dir=run_folder)), log
+    except BaseException:
+        log.close()
+        raise

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import errno
 import logging
-import os
 import socket
 import time
 from collections.abc import Callable, Coroutine
@@ -53,6 +52,7 @@ _log = logging.getLogger(__name__)
 
 _DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 _LISTEN_BACKLOG = 128
+_ACCEPT_PAUSE_S = 0.5
 _GREETING_CONNECTIONS = 64
 """How many more than the limit may be open, waiting to be told so."""
 
@@ -122,11 +122,9 @@ class ExecutorService:
         """
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._socket_path.unlink(missing_ok=True)
-        mask = os.umask(0o177)
-        try:
-            listener.bind(str(self._socket_path))
-        finally:
-            os.umask(mask)
+        listener.bind(str(self._socket_path))
+        # Not by umask, which is the whole process's; until here the folder alone keeps others out.
+        self._socket_path.chmod(0o600)
         listener.listen(_LISTEN_BACKLOG)
         listener.setblocking(False)
         self._listener = listener
@@ -136,6 +134,12 @@ class ExecutorService:
         try:
             stream, _ = listener.accept()
         except (BlockingIOError, ConnectionAbortedError):
+            return
+        except OSError as error:  # no descriptor is left, say
+            _log.error("connections wait, since none can be taken: %s", error)
+            loop = asyncio.get_running_loop()
+            loop.remove_reader(listener.fileno())
+            loop.call_later(_ACCEPT_PAUSE_S, self._resume_accepting)
             return
         session = Session(
             stream,
@@ -154,6 +158,11 @@ class ExecutorService:
             session.close()
             return
         session.start()
+
+    def _resume_accepting(self) -> None:
+        listener = self._listener
+        if listener is not None and listener.fileno() >= 0:
+            asyncio.get_running_loop().add_reader(listener.fileno(), self._accept, listener)
 
     def admit(self) -> None:
         """Refuse one more session where there are too many.
@@ -257,9 +266,10 @@ class ExecutorService:
     async def deploy(self, version: Deploy) -> None:
         """Make a version known; one that changed loses its replica."""
         current = self._deployments.get(version.version_id)
+        # The new one first: a call that comes while the old one closes must not wait in it.
+        self._deployments[version.version_id] = Deployment(version, self._settings, self._events)
         if current is not None:
             await current.close()
-        self._deployments[version.version_id] = Deployment(version, self._settings, self._events)
 
     async def start(self, version_id: str, request_id: str) -> Started:
         """Start a replica and describe the version.

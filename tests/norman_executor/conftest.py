@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import textwrap
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -275,13 +275,15 @@ class Executor:
 
 
 @asynccontextmanager
-async def start_executor(home: Path, **limits: Any) -> AsyncIterator[Executor]:
+async def start_executor(
+    home: Path, *, launcher: Sequence[str] = ("-m", "norman_executor"), **limits: Any
+) -> AsyncIterator[Executor]:
     for folder in ("journal", "run", "logs"):
         (home / folder).mkdir(exist_ok=True)
     ours, theirs = socket.socketpair()
     with theirs, (home / "logs" / "executor.log").open("ab") as log:
         process = subprocess.Popen(  # noqa: ASYNC220 - inherits a descriptor, and returns at once
-            [sys.executable, "-m", "norman_executor", "--control-fd", str(theirs.fileno())],
+            [sys.executable, *launcher, "--control-fd", str(theirs.fileno())],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,

@@ -541,6 +541,21 @@ async def test_too_many_connections_are_refused(executor_with):
         await executor.client()
 
 
+async def test_executor_without_descriptors_left_takes_connections_again(home, executor_at):
+    few = (
+        "import resource, sys; resource.setrlimit(resource.RLIMIT_NOFILE, (40, 40)); "
+        "from norman_executor.__main__ import main; sys.exit(main())"
+    )
+    async with executor_at(home, launcher=("-c", few)) as executor:
+        crowd = [await executor.raw_client() for _ in range(60)]
+        for stranger in crowd:
+            await stranger.close()
+        await executor.deploy_python("echo", ECHO)
+        client = await executor.client()
+        assert await client.value("echo", text="ab") == "ba"
+    assert "connections wait" in (home / "logs" / "executor.log").read_text()
+
+
 async def test_socket_is_closed_to_other_users(executor):
     path = Path(executor.configuration.socket_path)
     assert path.stat().st_mode & 0o777 == 0o600  # noqa: ASYNC240 - one stat
@@ -562,6 +577,28 @@ async def test_what_a_killed_executor_left_in_the_run_folder_is_swept(home, exec
         left = [path.name for path in (home / "run").iterdir()]
         assert not [name for name in left if name.startswith("replica-old")]
         assert "worker-0123456789abcdef.pyz" not in left
+
+
+async def test_calls_are_answered_where_there_is_no_uvloop(home, executor_at):
+    blocked = (
+        "import sys; sys.modules['uvloop'] = None; "
+        "from norman_executor.__main__ import main; sys.exit(main())"
+    )
+    async with executor_at(home, launcher=("-c", blocked)) as executor:
+        await executor.deploy_python("echo", ECHO)
+        client = await executor.client()
+        assert await client.value("echo", text="ab") == "ba"
+
+
+async def test_redeployed_version_takes_calls_at_once(executor, gate):
+    await executor.deploy_python("gated", GATED)
+    client = await executor.client()
+    _, running = await client.begin_call("gated", **gate.inputs)
+    await gate.wait_running()
+    await executor.deploy_python("gated", ECHO, start=False)
+    with pytest.raises(Interrupted):
+        await client.answer(running)
+    assert await client.value("gated", text="ab") == "ba"
 
 
 # --- lifetimes --------------------------------------------------------------------------------
