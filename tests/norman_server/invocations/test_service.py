@@ -296,13 +296,17 @@ def import_and_be_killed(home, direct: sqlite3.Connection, rows: int) -> None:
     assert status == -signal.SIGKILL
 
 
+def record_and_be_killed_twice(home, ids) -> None:
+    entries = [entry for key in ids for entry in (accepted(key, values=VALUES), ended(key))]
+    segment_path(home.journal).write_bytes(journal_bytes(entries))
+    with contextlib.closing(sqlite3.connect(home.invocations_path)) as direct:
+        for rows in (1, 2000):
+            import_and_be_killed(home.root, direct, rows)
+
+
 async def test_a_server_killed_while_it_records_loses_and_repeats_nothing(storage):
     ids = [new_id() for _ in range(6000)]
-    entries = [entry for key in ids for entry in (accepted(key, values=VALUES), ended(key))]
-    segment_path(storage.home.journal).write_bytes(journal_bytes(entries))
-    with contextlib.closing(sqlite3.connect(storage.home.invocations_path)) as direct:
-        for rows in (1, 2000):
-            import_and_be_killed(storage.home.root, direct, rows)
+    await asyncio.to_thread(record_and_be_killed_twice, storage.home, ids)
     log = InvocationLog(storage)
     await log.recover()
     assert await states(log) == dict.fromkeys(ids, "succeeded")
