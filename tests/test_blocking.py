@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import subprocess
+import sys
 
 import pytest
 from blocking import BlockedLoop, watch_loop
@@ -28,3 +30,15 @@ async def test_other_warnings_and_quick_steps_pass():
         await take_a_step()
         logging.getLogger("asyncio").warning("something else")
     assert not loop.get_debug()
+
+
+async def test_step_that_waits_for_something_is_found_while_other_threads_run():
+    with (
+        pytest.raises(BlockedLoop, match=r"wait_for_a_process"),
+        watch_loop(asyncio.get_running_loop()),
+    ):
+        await asyncio.create_task(wait_for_a_process())
+
+
+async def wait_for_a_process():
+    subprocess.run([sys.executable, "-c", "import time; time.sleep(0.5)"], check=True)
