@@ -126,10 +126,9 @@ class Connection:
             for _ in range(_READS_PER_WAKE):
                 if not self._receive_once():
                     return
-        except (NormanError, OSError) as error:
-            if isinstance(error, NormanError):
-                _log.warning("connection ended: %s", error.code)
-            self.close(error if isinstance(error, NormanError) else None)
+        except NormanError as error:
+            _log.warning("connection ended: %s", error.code)
+            self.close(error)
 
     def _receive_once(self) -> bool:
         """Receive and dispatch once; say whether more may be waiting."""
@@ -138,6 +137,9 @@ class Connection:
         try:
             received = self._socket.recv_into(view)
         except (BlockingIOError, InterruptedError):
+            return False
+        except OSError:
+            self.close()
             return False
         finally:
             view.release()

@@ -9,7 +9,7 @@ from typing import Any
 
 from norman_executor.connection import Connection
 from norman_executor.service import ExecutorService
-from norman_protocol.errors import NormanError, ProtocolViolation
+from norman_protocol.errors import InternalError, NormanError, ProtocolViolation
 from norman_protocol.frames import FrameLimits
 from norman_protocol.messages import (
     Configure,
@@ -80,7 +80,7 @@ class ControlChannel:
                 service.forget(message)
                 self.send(Done(id=message.id))
             case GetStatus():
-                self.send(service.status(message.id))
+                self.send(_status(service, message))
             case Deploy() | Start() | Stop():
                 self._spawn(self._carry_out(service, message))
             case _:
@@ -100,3 +100,11 @@ class ControlChannel:
         except NormanError as error:
             answer = failure_from_error(message.id, error)
         self.send(answer)
+
+
+def _status(service: ExecutorService, message: GetStatus) -> Message:
+    try:
+        return service.status(message.id)
+    except OSError as error:
+        reason = InternalError(f"The executor can't read its status: {error.strerror}.")
+        return failure_from_error(message.id, reason)

@@ -15,6 +15,7 @@ from norman_protocol.arrays import value_to_object
 from norman_protocol.errors import (
     Cancelled,
     InputInvalid,
+    InternalError,
     Interrupted,
     LoadFailed,
     ModelFailed,
@@ -548,12 +549,17 @@ async def test_executor_without_descriptors_left_takes_connections_again(home, e
     )
     async with executor_at(home, launcher=("-c", few)) as executor:
         crowd = [await executor.raw_client() for _ in range(60)]
+        log = home / "logs" / "executor.log"
+        async with asyncio.timeout(60):
+            while "connections wait" not in log.read_text():  # noqa: ASYNC110 - a file tells it
+                await asyncio.sleep(0)
+        with pytest.raises(InternalError, match="status"):
+            await executor.status()  # it takes descriptors too
         for stranger in crowd:
             await stranger.close()
         await executor.deploy_python("echo", ECHO)
         client = await executor.client()
         assert await client.value("echo", text="ab") == "ba"
-    assert "connections wait" in (home / "logs" / "executor.log").read_text()
 
 
 async def test_socket_is_closed_to_other_users(executor):
