@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from norman_jupyter.client.results import InvokeResult
     from norman_jupyter.magics import load_ipython_extension, unload_ipython_extension
     from norman_protocol.errors import (
+        BlobNotFound,
         BundleInvalid,
         Cancelled,
         Conflict,
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
         QueueFull,
         ReplicaDied,
         RequestInvalid,
+        RouteNotFound,
         RuntimeMissing,
         ServerNotFound,
         StorageFull,
@@ -57,6 +59,7 @@ if TYPE_CHECKING:
     __version__: str
 
 __all__ = [
+    "BlobNotFound",
     "BlockingNorman",
     "BundleInvalid",
     "Cancelled",
@@ -83,6 +86,7 @@ __all__ = [
     "QueueFull",
     "ReplicaDied",
     "RequestInvalid",
+    "RouteNotFound",
     "RuntimeMissing",
     "ServerNotFound",
     "StorageFull",

@@ -64,13 +64,15 @@ export interface paths {
             };
             readonly cookie?: never;
         };
-        readonly get?: never;
+        /** The bytes of a blob, always whole */
+        readonly get: operations["getBlobsDigest"];
         /** Store the bytes whose SHA-256 is the digest */
         readonly put: operations["putBlobsDigest"];
         readonly post?: never;
         readonly delete?: never;
         readonly options?: never;
-        readonly head?: never;
+        /** Whether a blob is stored, and its size */
+        readonly head: operations["headBlobsDigest"];
         readonly patch?: never;
         readonly trace?: never;
     };
@@ -608,6 +610,29 @@ export interface operations {
             readonly default: components["responses"]["Error"];
         };
     };
+    readonly getBlobsDigest: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path: {
+                readonly digest: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description OK */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/octet-stream": unknown;
+                };
+            };
+            readonly default: components["responses"]["Error"];
+        };
+    };
     readonly putBlobsDigest: {
         readonly parameters: {
             readonly query?: never;
@@ -640,6 +665,27 @@ export interface operations {
                 content: {
                     readonly "application/json": components["schemas"]["BlobStored"];
                 };
+            };
+            readonly default: components["responses"]["Error"];
+        };
+    };
+    readonly headBlobsDigest: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path: {
+                readonly digest: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description OK */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content?: never;
             };
             readonly default: components["responses"]["Error"];
         };

@@ -6,6 +6,7 @@ import inspect
 from typing import Any, ClassVar, TypeAlias
 
 __all__ = [
+    "BlobNotFound",
     "BundleInvalid",
     "Cancelled",
     "Conflict",
@@ -160,6 +161,13 @@ class InvocationNotFound(NormanError):
 
     code = "invocation_not_found"
     id: str = ""
+
+
+class BlobNotFound(NormanError):
+    """No blob of that digest is stored, or its bytes are not sound any more."""
+
+    code = "blob_not_found"
+    digest: str = ""
 
 
 class NotReady(NormanError):

@@ -9,6 +9,7 @@ Routes
 ``GET  openapi.json``                                → the OpenAPI document
 ``POST blobs/missing`` `MissingRequest`              → `MissingAnswer`
 ``PUT  blobs/{digest}`` raw bytes                    → 201 (stored), 200 (was there) `BlobStored`
+``GET  blobs/{digest}``                              → the raw bytes, always whole; HEAD: their size
 ``GET  models?limit&cursor&search``                  → `ModelPage`
 ``GET  models/{name}``                               → `ModelDetail`
 ``POST models/{name}/versions`` `PublishRequest`     → `VersionDetail`; 202 (loading), 200 (there)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from norman_protocol.errors import BundleInvalid
+from norman_protocol.errors import BlobNotFound, BundleInvalid
 from norman_server.storage.blobs.base import BlobStore
 from norman_server.storage.blobs.local import LocalBlobStore
 
@@ -158,3 +158,14 @@ def test_a_copy_never_replaces_a_file(store: BlobStore, tmp_path: Path):
     with pytest.raises(Exception, match="File exists"):
         store.copy_to(put(store, b"x"), tmp_path / "taken", executable=False)
     assert (tmp_path / "taken").read_bytes() == b"mine"
+
+
+def test_an_opened_blob_is_read_from_its_beginning(store: BlobStore):
+    with store.open(put(store, b"0123456789")) as blob:
+        assert (blob.read(4), blob.read()) == (b"0123", b"456789")
+
+
+def test_a_blob_that_is_not_stored_cannot_be_opened(store: BlobStore):
+    with pytest.raises(BlobNotFound) as caught:
+        store.open("0" * 64)
+    assert caught.value.digest == "0" * 64

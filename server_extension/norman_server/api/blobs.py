@@ -1,10 +1,12 @@
-"""Blobs: which ones are missing, and taking their bytes."""
+"""Blobs: which ones are missing, taking their bytes and giving them."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
-from typing import ClassVar
+import os
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import asynccontextmanager
+from typing import BinaryIO, ClassVar
 
 from norman_bundle.manifest import parse_digest
 from norman_protocol.errors import NormanError
@@ -16,6 +18,9 @@ __all__ = ["BlobHandler", "MissingHandler"]
 
 _WRITTEN_BYTES = 1 << 20
 """Bytes gathered for one write: a hop to a thread costs as much as writing 50 kB."""
+
+_READ_BYTES = 1 << 20
+_BYTES = "application/octet-stream"
 
 
 class MissingHandler(Handler):
@@ -29,7 +34,7 @@ class MissingHandler(Handler):
 
 
 class BlobHandler(Handler):
-    """Takes the bytes of one blob while they come in."""
+    """Takes the bytes of one blob while they come in, and gives them back."""
 
     CHARGES_BODY: ClassVar[bool] = False
 
@@ -82,6 +87,37 @@ class BlobHandler(Handler):
                 await asyncio.shield(asyncio.to_thread(writer.abort))
                 raise
         await self.answer(BlobStored(digest=self._digest, size_bytes=size_bytes), 201)
+
+    async def get(self, digest: str) -> None:
+        """Give the bytes, one piece in memory at a time; the receiver sets the pace."""
+        async with self._opened(digest) as blob:
+            while piece := await asyncio.to_thread(blob.read, _READ_BYTES):
+                self.write(piece)
+                await self.flush()
+            await self.finish(set_content_type=_BYTES)
+
+    async def head(self, digest: str) -> None:
+        """Tell the size."""
+        async with self._opened(digest):
+            await self.finish(set_content_type=_BYTES)
+
+    @asynccontextmanager
+    async def _opened(self, digest: str) -> AsyncIterator[BinaryIO]:
+        """Open the blob, and say what follows."""
+        self.query()
+        blob = await asyncio.to_thread(self.services.registry.open_blob, digest)
+        try:
+            size_bytes = os.fstat(blob.fileno()).st_size
+            self.set_header("Content-Type", _BYTES)
+            self.set_header("Content-Length", str(size_bytes))
+            # Nobody's browser is to take a model's file for a page of this server.
+            self.set_header("Content-Disposition", f'attachment; filename="{digest[:16]}.bin"')
+            self.set_header("X-Content-Type-Options", "nosniff")
+            self.set_header("Cache-Control", "private, immutable")
+            self.set_header("Accept-Ranges", "none")
+            yield blob
+        finally:
+            await asyncio.to_thread(blob.close)
 
     async def _write(self) -> None:
         async with self._writing:

@@ -183,6 +183,13 @@ def _content(operation: Operation, schemas: Schemas) -> dict[str, JsonValue]:
 def _answer(
     status: int, cls: type[Any] | None, operation: Operation, schemas: Schemas
 ) -> dict[str, JsonValue]:
+    if operation.verb == "HEAD":
+        return {"description": responses[status]}
+    if operation.gives == "bytes":
+        return {
+            "description": responses[status],
+            "content": {"application/octet-stream": _BINARY},
+        }
     content: dict[str, JsonValue] = {
         "application/json": {"schema": {"type": "object"} if cls is None else schemas.schema(cls)}
     }

@@ -41,14 +41,17 @@ class Operation:
         Status → class of the JSON answer (None: not described by a class).
     body
         What the body may be, which decides its bound.
+    gives
+        What a success holds: JSON, or bytes.
     """
 
-    verb: Literal["GET", "POST", "PUT"]
+    verb: Literal["GET", "HEAD", "POST", "PUT"]
     action: Action
     summary: str
     answers: dict[int, type[Any] | None]
     request: type[Any] | None = None
     body: Body = "none"
+    gives: Literal["json", "bytes"] = "json"
     query: tuple[QueryParameter, ...] = ()
 
 

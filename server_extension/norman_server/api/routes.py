@@ -98,6 +98,20 @@ ROUTES: tuple[Route, ...] = (
                 body="blob",
                 answers={200: BlobStored, 201: BlobStored},
             ),
+            Operation(
+                verb="GET",
+                action="read",
+                summary="The bytes of a blob, always whole",
+                gives="bytes",
+                answers={200: None},
+            ),
+            Operation(
+                verb="HEAD",
+                action="read",
+                summary="Whether a blob is stored, and its size",
+                gives="bytes",
+                answers={200: None},
+            ),
         ),
     ),
     Route(

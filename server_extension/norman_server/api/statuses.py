@@ -22,6 +22,7 @@ STATUSES: dict[type[NormanError], int] = {
     errors.ModelNotFound: 404,
     errors.VersionNotFound: 404,
     errors.InvocationNotFound: 404,
+    errors.BlobNotFound: 404,
     errors.RouteNotFound: 404,
     errors.Conflict: 409,
     errors.NotReady: 409,

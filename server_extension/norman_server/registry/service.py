@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from typing import BinaryIO
 
 from norman_bundle.manifest import bundle_digest, check_manifest, parse_digest
 from norman_bundle.remotes import strip_credentials
@@ -97,6 +98,18 @@ class Registry:
         """
         parse_digest(digest)
         return RecordedWriter(digest, self._blobs.begin(digest), self._database)
+
+    def open_blob(self, digest: str) -> BinaryIO:
+        """Open a stored blob for reading. Synchronous: open, read and close it in a thread.
+
+        Raises
+        ------
+        RequestInvalid
+            The text is no digest.
+        BlobNotFound
+            The blob isn't stored.
+        """
+        return self._blobs.open(parse_digest(digest))
 
     async def publish(
         self, name: str, request: PublishRequest, *, user: str, interpreter: str | None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import BinaryIO, Self
 
 from norman_protocol.frames import Buffer
 
@@ -80,6 +80,16 @@ class BlobStore(ABC):
         Raises
         ------
         BundleInvalid
+            The blob isn't stored.
+        """
+
+    @abstractmethod
+    def open(self, digest: str) -> BinaryIO:
+        """Open a blob for reading, unbuffered or not; the caller closes it.
+
+        Raises
+        ------
+        BlobNotFound
             The blob isn't stored.
         """
 

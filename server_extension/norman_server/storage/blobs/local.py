@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from norman_protocol.errors import BundleInvalid
+from norman_protocol.errors import BlobNotFound, BundleInvalid
 from norman_protocol.frames import Buffer
 from norman_protocol.identifiers import new_id
 from norman_server.storage.blobs.base import BlobStore, BlobWriter
@@ -67,6 +67,16 @@ class LocalBlobStore(BlobStore):
         """Return a blob's first bytes; see the base class."""
         with disk_faults("reading a blob"), self._open(digest) as file:
             return file.read(limit_bytes)
+
+    def open(self, digest: str) -> BinaryIO:
+        """Open a blob; see the base class."""
+        with disk_faults("reading a blob"):
+            try:
+                return self._path(digest).open("rb")
+            except FileNotFoundError:
+                raise BlobNotFound(
+                    f"The blob {digest[:12]}… is not stored on this server.", digest=digest
+                ) from None
 
     def copy_to(self, digest: str, path: Path, *, executable: bool) -> None:
         """Make a file of a blob; see the base class."""
