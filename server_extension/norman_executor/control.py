@@ -12,10 +12,12 @@ from norman_executor.service import ExecutorService
 from norman_protocol.errors import NormanError, ProtocolViolation
 from norman_protocol.frames import FrameLimits
 from norman_protocol.messages import (
+    CancelInvocation,
     Configure,
     Deploy,
     Done,
     Forget,
+    GetRunning,
     GetStatus,
     Message,
     ReplicaChanged,
@@ -81,6 +83,10 @@ class ControlChannel:
                 self.send(Done(id=message.id))
             case GetStatus():
                 self.send(service.status(message.id))
+            case GetRunning():
+                self.send(service.running(message.id))
+            case CancelInvocation():
+                self.send(_cancel(service, message))
             case Deploy() | Start() | Stop():
                 self._spawn(self._carry_out(service, message))
             case _:
@@ -100,3 +106,11 @@ class ControlChannel:
         except NormanError as error:
             answer = failure_from_error(message.id, error)
         self.send(answer)
+
+
+def _cancel(service: ExecutorService, message: CancelInvocation) -> Message:
+    try:
+        service.cancel_invocation(message.invocation_id)
+    except NormanError as error:
+        return failure_from_error(message.id, error)
+    return Done(id=message.id)
