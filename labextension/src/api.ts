@@ -76,6 +76,25 @@ export interface paths {
         readonly patch?: never;
         readonly trace?: never;
     };
+    readonly "/blobs/{digest}/upload": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path: {
+                readonly digest: string;
+            };
+            readonly cookie?: never;
+        };
+        /** Where the upload of a blob goes on */
+        readonly get: operations["getBlobsDigestUpload"];
+        readonly put?: never;
+        readonly post?: never;
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
     readonly "/models": {
         readonly parameters: {
             readonly query?: never;
@@ -277,6 +296,16 @@ export interface components {
             readonly digest: string;
             readonly size_bytes: number;
         };
+        /**
+         * @description How far the upload of a blob came: its next part begins at ``offset``.
+         *
+         *     ``stored`` says that the blob is whole and needs nothing more. What was sent is kept for a day.
+         */
+        readonly BlobUpload: {
+            readonly digest: string;
+            readonly offset: number;
+            readonly stored?: boolean;
+        };
         /** @description A page of models by name; pass ``next_cursor`` to get the next one. */
         readonly ModelPage: {
             readonly items: readonly components["schemas"]["ModelSummary"][];
@@ -313,6 +342,7 @@ export interface components {
             readonly size_bytes: number;
             readonly created_at: string;
             readonly created_by: string;
+            readonly aliases?: readonly string[];
         };
         /** @description A version with all that is known of it. ``error`` says why a failed one failed. */
         readonly VersionDetail: {
@@ -340,6 +370,8 @@ export interface components {
             readonly trust: components["schemas"]["TrustRecord"] | null;
             readonly error: components["schemas"]["ErrorBody"] | null;
             readonly created?: boolean;
+            readonly long_description?: string | null;
+            readonly aliases?: readonly string[];
         };
         /** @description The typed inputs and outputs of a version, in their order. */
         readonly Signature: {
@@ -520,6 +552,7 @@ export type DeviceStatus = components['schemas']['DeviceStatus'];
 export type MissingAnswer = components['schemas']['MissingAnswer'];
 export type MissingRequest = components['schemas']['MissingRequest'];
 export type BlobStored = components['schemas']['BlobStored'];
+export type BlobUpload = components['schemas']['BlobUpload'];
 export type ModelPage = components['schemas']['ModelPage'];
 export type ModelSummary = components['schemas']['ModelSummary'];
 export type ModelDetail = components['schemas']['ModelDetail'];
@@ -636,7 +669,12 @@ export interface operations {
     readonly putBlobsDigest: {
         readonly parameters: {
             readonly query?: never;
-            readonly header?: never;
+            readonly header?: {
+                /** @description The body is a part of the blob that begins here: where the last one ended, else 416 with the right offset */
+                readonly "Upload-Offset"?: number;
+                /** @description Size of the whole blob; goes with Upload-Offset */
+                readonly "Upload-Length"?: number;
+            };
             readonly path: {
                 readonly digest: string;
             };
@@ -666,6 +704,15 @@ export interface operations {
                     readonly "application/json": components["schemas"]["BlobStored"];
                 };
             };
+            /** @description Accepted */
+            readonly 202: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["BlobUpload"];
+                };
+            };
             readonly default: components["responses"]["Error"];
         };
     };
@@ -686,6 +733,29 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content?: never;
+            };
+            readonly default: components["responses"]["Error"];
+        };
+    };
+    readonly getBlobsDigestUpload: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path: {
+                readonly digest: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description OK */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["BlobUpload"];
+                };
             };
             readonly default: components["responses"]["Error"];
         };

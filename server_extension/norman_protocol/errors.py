@@ -12,6 +12,7 @@ __all__ = [
     "Conflict",
     "ExecutorUnavailable",
     "Forbidden",
+    "IdempotencyConflict",
     "InputInvalid",
     "InternalError",
     "InterpreterRefused",
@@ -27,6 +28,7 @@ __all__ = [
     "PayloadTooLarge",
     "ProtocolViolation",
     "QueueFull",
+    "RangeInvalid",
     "ReplicaDied",
     "RequestInvalid",
     "RouteNotFound",
@@ -154,6 +156,7 @@ class VersionNotFound(NormanError):
     code = "version_not_found"
     reference: str = ""
     versions: list[int] = []  # noqa: RUF012
+    nearest: list[str] = []  # noqa: RUF012
 
 
 class InvocationNotFound(NormanError):
@@ -189,6 +192,14 @@ class Conflict(NormanError):
 
     code = "conflict"
     name: str = ""
+
+
+class IdempotencyConflict(NormanError):
+    """The key stands for another call already."""
+
+    code = "idempotency_conflict"
+    key: str = ""
+    invocation_id: str = ""
 
 
 class BundleInvalid(NormanError):
@@ -320,6 +331,13 @@ class PayloadTooLarge(NormanError):
     code = "payload_too_large"
     size_bytes: int = 0
     limit_bytes: int = 0
+
+
+class RangeInvalid(NormanError):
+    """A piece of an upload doesn't begin where the last one ended; ``offset`` is where it did."""
+
+    code = "range_invalid"
+    offset: int = 0
 
 
 class ProtocolViolation(NormanError):

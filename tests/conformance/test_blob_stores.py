@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from norman_protocol.errors import BlobNotFound, BundleInvalid
+from norman_protocol.errors import BlobNotFound, BundleInvalid, Conflict, RangeInvalid
 from norman_server.storage.blobs.base import BlobStore
 from norman_server.storage.blobs.local import LocalBlobStore
 
@@ -169,3 +169,74 @@ def test_a_blob_that_is_not_stored_cannot_be_opened(store: BlobStore):
     with pytest.raises(BlobNotFound) as caught:
         store.open("0" * 64)
     assert caught.value.digest == "0" * 64
+
+
+def test_an_unfinished_blob_is_gone_on_with_where_it_ended(store: BlobStore):
+    data = b"0123456789"
+    digest = digest_of(data)
+    for start, end in [(0, 3), (3, 3), (3, 8)]:
+        with store.resume(digest, start) as writer:
+            writer.write(data[start:end])
+            writer.suspend()
+        assert (store.offset(digest), store.size(digest)) == (end, None)
+    with store.resume(digest, 8) as writer:
+        writer.write(data[8:])
+        assert writer.offset == 10
+        assert writer.commit() == 10
+    assert store.read_head(digest, 100) == data
+    assert store.offset(digest) == 0
+
+
+@pytest.mark.parametrize("offset", [0, 3, 5, 10])
+def test_a_part_out_of_order_is_refused_and_told_the_offset(store: BlobStore, offset: int):
+    data = b"0123456789"
+    with store.resume(digest_of(data), 0) as writer:
+        writer.write(data[:4])
+        writer.suspend()
+    with pytest.raises(RangeInvalid) as caught:
+        store.resume(digest_of(data), offset)
+    assert caught.value.offset == 4
+    with store.resume(digest_of(data), 4) as writer:  # the refusal took nothing
+        writer.write(data[4:])
+        writer.commit()
+
+
+def test_an_unfinished_blob_has_one_writer(store: BlobStore):
+    digest = digest_of(b"01")
+    with store.resume(digest, 0) as writer:
+        writer.write(b"0")
+        with pytest.raises(Conflict):
+            store.resume(digest, 1)
+        writer.suspend()
+    with store.resume(digest, 1) as writer:
+        writer.write(b"1")
+        writer.commit()
+
+
+def test_an_unfinished_blob_of_other_bytes_is_not_kept(store: BlobStore):
+    digest = digest_of(b"01")
+    with store.resume(digest, 0) as writer:
+        writer.write(b"0")
+        writer.suspend()
+    with store.resume(digest, 1) as writer:
+        writer.write(b"2")
+        with pytest.raises(BundleInvalid):
+            writer.commit()
+    assert (store.offset(digest), store.size(digest)) == (0, None)
+
+
+def test_a_blob_sent_whole_does_not_need_the_unfinished_one(store: BlobStore):
+    data = b"0123456789"
+    with store.resume(digest_of(data), 0) as writer:
+        writer.write(b"0123")
+        writer.suspend()
+        put(store, data)
+    assert store.read_head(digest_of(data), 100) == data
+
+
+def test_suspending_a_blob_that_was_begun_as_a_whole_forgets_it(store: BlobStore):
+    digest = digest_of(b"01")
+    with store.begin(digest) as writer:
+        writer.write(b"0")
+        writer.suspend()
+    assert store.offset(digest) == 0

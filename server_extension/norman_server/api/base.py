@@ -20,12 +20,13 @@ from norman_protocol.errors import (
     InternalError,
     NormanError,
     PayloadTooLarge,
+    RangeInvalid,
     RequestInvalid,
     RouteNotFound,
     Unauthenticated,
 )
 from norman_protocol.identifiers import new_id
-from norman_protocol.rest import API_PATH
+from norman_protocol.rest import API_PATH, UPLOAD_OFFSET
 from norman_server.api.operations import Action, Operation, Route, decode_query
 from norman_server.api.services import Services, ServiceSlot, retry_after
 from norman_server.api.statuses import CODES, error_body, status_of
@@ -106,7 +107,7 @@ class Handler(APIHandler):
             raise self._refusal
 
     def _expects_body(self) -> bool:
-        return "Transfer-Encoding" in self.request.headers or self._declared_bytes() > 0
+        return "Transfer-Encoding" in self.request.headers or self.declared_bytes() > 0
 
     async def admit(self) -> None:
         """Check everything that can be checked without the body.
@@ -167,7 +168,7 @@ class Handler(APIHandler):
 
     def _admit_body(self) -> None:
         limit_bytes = self.body_limit_bytes()
-        declared = self._declared_bytes()
+        declared = self.declared_bytes()
         if declared > limit_bytes:
             raise too_large(declared, limit_bytes)
         self._charge(declared)
@@ -187,7 +188,8 @@ class Handler(APIHandler):
             case "blob":
                 return limits.blob_bytes
 
-    def _declared_bytes(self) -> int:
+    def declared_bytes(self) -> int:
+        """Return how long the body claims to be; 0 where it doesn't say."""
         text = self.request.headers.get("Content-Length", "0")
         if not (text.isascii() and text.isdecimal()):
             return 0
@@ -289,6 +291,8 @@ class Handler(APIHandler):
             self.set_header("Allow", ", ".join(self.route.verbs))
         if isinstance(error, Unauthenticated):
             self.set_header("WWW-Authenticate", "Bearer")
+        if isinstance(error, RangeInvalid):
+            self.set_header(UPLOAD_OFFSET, str(error.offset))
         pause = retry_after(error)
         if pause is not None:
             self.set_header("Retry-After", pause)

@@ -148,8 +148,11 @@ def _operation(route: Route, operation: Operation, schemas: Schemas) -> dict[str
             "default": {"$ref": "#/components/responses/Error"},
         },
     }
-    if operation.query:
-        described["parameters"] = [_query(parameter, schemas) for parameter in operation.query]
+    if operation.query or operation.headers:
+        described["parameters"] = [
+            *(_parameter(parameter, "query", schemas) for parameter in operation.query),
+            *(_parameter(parameter, "header", schemas) for parameter in operation.headers),
+        ]
     if operation.body != "none":
         described["requestBody"] = {"required": True, "content": _content(operation, schemas)}
     return described
@@ -160,10 +163,10 @@ def _operation_id(route: Route, operation: Operation) -> str:
     return operation.verb.lower() + "".join(word.title().replace("_", "") for word in words)
 
 
-def _query(parameter: QueryParameter, schemas: Schemas) -> dict[str, JsonValue]:
+def _parameter(parameter: QueryParameter, place: str, schemas: Schemas) -> dict[str, JsonValue]:
     return {
         "name": parameter.name,
-        "in": "query",
+        "in": place,
         "description": parameter.description,
         "schema": schemas.schema(parameter.kind),
     }

@@ -22,7 +22,7 @@ _FOREIGN_PARAMETERS = frozenset({"token", "no_track_activity", "_xsrf", "_"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueryParameter:
-    """A parameter in a URL's query."""
+    """A parameter in a URL's query, or a header."""
 
     name: str
     kind: type[str | int | float]
@@ -53,6 +53,7 @@ class Operation:
     body: Body = "none"
     gives: Literal["json", "bytes"] = "json"
     query: tuple[QueryParameter, ...] = ()
+    headers: tuple[QueryParameter, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

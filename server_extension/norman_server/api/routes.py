@@ -7,7 +7,10 @@ from typing import Any
 
 from norman_protocol.rest import (
     API_PATH,
+    UPLOAD_LENGTH,
+    UPLOAD_OFFSET,
     BlobStored,
+    BlobUpload,
     InvocationDetail,
     InvocationPage,
     InvokeAnswer,
@@ -22,7 +25,7 @@ from norman_protocol.rest import (
     VersionDetail,
 )
 from norman_server.api.base import Handler
-from norman_server.api.blobs import BlobHandler, MissingHandler
+from norman_server.api.blobs import BlobHandler, BlobUploadHandler, MissingHandler
 from norman_server.api.invocations import InvocationHandler, InvocationsHandler
 from norman_server.api.models import (
     DEFAULT_PAGE,
@@ -96,7 +99,22 @@ ROUTES: tuple[Route, ...] = (
                 action="write",
                 summary="Store the bytes whose SHA-256 is the digest",
                 body="blob",
-                answers={200: BlobStored, 201: BlobStored},
+                headers=(
+                    QueryParameter(
+                        name=UPLOAD_OFFSET,
+                        kind=int,
+                        description=(
+                            "The body is a part of the blob that begins here: where the last one "
+                            "ended, else 416 with the right offset"
+                        ),
+                    ),
+                    QueryParameter(
+                        name=UPLOAD_LENGTH,
+                        kind=int,
+                        description="Size of the whole blob; goes with Upload-Offset",
+                    ),
+                ),
+                answers={200: BlobStored, 201: BlobStored, 202: BlobUpload},
             ),
             Operation(
                 verb="GET",
@@ -111,6 +129,18 @@ ROUTES: tuple[Route, ...] = (
                 summary="Whether a blob is stored, and its size",
                 gives="bytes",
                 answers={200: None},
+            ),
+        ),
+    ),
+    Route(
+        path="blobs/{digest}/upload",
+        handler=BlobUploadHandler,
+        operations=(
+            Operation(
+                verb="GET",
+                action="write",
+                summary="Where the upload of a blob goes on",
+                answers={200: BlobUpload},
             ),
         ),
     ),

@@ -27,6 +27,8 @@ STATUSES: dict[type[NormanError], int] = {
     errors.Conflict: 409,
     errors.NotReady: 409,
     errors.PayloadTooLarge: 413,
+    errors.RangeInvalid: 416,
+    errors.IdempotencyConflict: 422,
     errors.InputInvalid: 422,
     errors.Cancelled: 499,
     errors.ModelFailed: 500,

@@ -14,34 +14,53 @@ from norman_bundle.remotes import strip_credentials
 from norman_bundle.trust import require_trust
 from norman_protocol.logs import clean_log
 from norman_protocol.messages import VersionState
-from norman_protocol.references import Reference, parse_name
+from norman_protocol.references import Reference, parse_alias, parse_name
 from norman_protocol.rest import (
+    BlobUpload,
+    AliasChange,
+    AliasHistory,
+    AliasPage,
+    EditRequest,
     ErrorBody,
     ModelDetail,
     ModelPage,
     Origin,
     PublishRequest,
     TrustRecord,
+    VersionDiff,
+    VersionPage,
 )
 from norman_protocol.signature import Signature
 from norman_server.domain.records import (
-    AliasChange,
     ModelRouting,
     Publication,
     VersionRecord,
     format_time,
 )
-from norman_server.registry.checks import check_texts, version_identity
-from norman_server.registry.cursors import read_cursor
+from norman_server.registry.aliasing import (
+    AliasMove,
+    RollbackPlan,
+    delete_alias,
+    move_alias,
+    plan_rollback,
+)
+from norman_server.registry.checks import check_edit, check_texts, version_identity
+from norman_server.registry.comparing import compare_versions
+from norman_server.registry.cursors import read_cursor, read_number_cursor
+from norman_server.registry.editing import edit_version
 from norman_server.registry.publishing import fail_version, finish_version, publish_version
 from norman_server.registry.queries import (
+    alias_history,
+    alias_page,
     all_routings,
     check_page,
     model_detail,
     model_page,
     model_routing,
+    version_page,
 )
-from norman_server.registry.selecting import find_model, select_version
+from norman_server.registry.rendering import alias_change
+from norman_server.registry.selecting import select_version
 from norman_server.registry.uploads import RecordedWriter, check_blobs, find_format
 from norman_server.storage.blobs.base import BlobWriter
 from norman_server.storage.logs import read_tail
@@ -98,6 +117,35 @@ class Registry:
         """
         parse_digest(digest)
         return RecordedWriter(digest, self._blobs.begin(digest), self._database)
+
+    def resume_blob(self, digest: str, offset: int) -> BlobWriter:
+        """Go on with a blob that was begun, or begin one so; else as `begin_blob`.
+
+        Raises
+        ------
+        RequestInvalid
+            The text is no digest.
+        RangeInvalid
+            What is kept of it doesn't end at ``offset``.
+        Conflict
+            Another writer has it.
+        """
+        parse_digest(digest)
+        return RecordedWriter(digest, self._blobs.resume(digest, offset), self._database)
+
+    async def upload_state(self, digest: str) -> BlobUpload:
+        """Return how far the upload of a blob came.
+
+        Raises
+        ------
+        RequestInvalid
+            The text is no digest.
+        """
+        size_bytes = (await self._stored((parse_digest(digest),))).get(digest)
+        if size_bytes is not None:
+            return BlobUpload(digest=digest, offset=size_bytes, stored=True)
+        offset = await self._files.run(lambda: self._blobs.offset(digest))
+        return BlobUpload(digest=digest, offset=offset)
 
     def open_blob(self, digest: str) -> BinaryIO:
         """Open a stored blob for reading. Synchronous: open, read and close it in a thread.
@@ -221,17 +269,113 @@ class Registry:
         """Return how many models there are."""
         return await self._database.read(lambda rows: rows.models.count())
 
-    async def alias_history(self, name: str, alias: str, *, limit: int) -> tuple[AliasChange, ...]:
-        """Return the changes of an alias, newest first.
+    async def versions(
+        self, name: str, *, limit: int = 50, cursor: str | None = None
+    ) -> VersionPage:
+        """Return a page of a model's versions, newest first.
 
         Raises
         ------
-        ModelNotFound
-            There is no such model.
+        NameInvalid, ModelNotFound
+            The name is none, or no model's.
+        RequestInvalid
+            A parameter is out of bounds.
         """
+        name = parse_name(name)
+        check_page(limit, None)
+        before = None if cursor is None else read_number_cursor(cursor)
         return await self._database.read(
-            lambda rows: rows.aliases.history(find_model(rows, name).id, alias, limit)
+            lambda rows: version_page(rows, name, limit=limit, before=before)
         )
+
+    async def edit(self, reference: Reference, request: EditRequest) -> VersionRecord:
+        """Change label, descriptions and tags of a version.
+
+        Raises
+        ------
+        ModelNotFound, VersionNotFound, NotReady
+            The reference leads to no version.
+        RequestInvalid
+            A text isn't one, or nothing is to be changed.
+        """
+        check_edit(request)
+        now = self._now()
+        return await self._database.write(lambda rows: edit_version(rows, reference, request, now))
+
+    async def diff(self, before: Reference, after: Reference) -> VersionDiff:
+        """Say what is different from one version to another.
+
+        Raises
+        ------
+        ModelNotFound, VersionNotFound, NotReady
+            A reference leads to no version.
+        """
+        old, new = await self._database.read(
+            lambda rows: (select_version(rows, before), select_version(rows, after))
+        )
+        return await self._files.run(partial(compare_versions, old, new))
+
+    # --- aliases ----------------------------------------------------------------------------
+
+    async def aliases(self, name: str, *, limit: int = 50, cursor: str | None = None) -> AliasPage:
+        """Return a page of a model's aliases by name.
+
+        Raises
+        ------
+        NameInvalid, ModelNotFound
+            The name is none, or no model's.
+        RequestInvalid
+            A parameter is out of bounds.
+        """
+        name = parse_name(name)
+        check_page(limit, None)
+        after = None if cursor is None else read_cursor(cursor)
+        return await self._database.read(
+            lambda rows: alias_page(rows, name, limit=limit, after=after)
+        )
+
+    async def alias_history(
+        self, name: str, alias: str | None, *, limit: int = 50, cursor: str | None = None
+    ) -> AliasHistory:
+        """Return a page of the changes of an alias (None: of all aliases), newest first.
+
+        Raises
+        ------
+        NameInvalid, ModelNotFound, VersionNotFound
+            A name is none, there is no such model, or the alias was never set.
+        RequestInvalid
+            A parameter is out of bounds.
+        """
+        name = parse_name(name)
+        alias = None if alias is None else parse_alias(alias)
+        check_page(limit, None)
+        before = None if cursor is None else read_number_cursor(cursor)
+        return await self._database.read(
+            lambda rows: alias_history(rows, name, alias, limit=limit, before=before)
+        )
+
+    async def move_alias(self, move: AliasMove) -> AliasChange:
+        """Let an alias lead to a version; see `norman_server.registry.aliasing.move_alias`.
+
+        Nothing is said to the executor, and the version isn't looked at: that is for whoever calls.
+        """
+        now = self._now()
+        name, change = await self._database.write(lambda rows: move_alias(rows, move, now))
+        return alias_change(name, change)
+
+    async def delete_alias(self, name: str, alias: str, *, user: str, why: str) -> AliasChange:
+        """Take an alias away; see `norman_server.registry.aliasing.delete_alias`."""
+        now = self._now()
+        name, change = await self._database.write(
+            lambda rows: delete_alias(rows, name, alias, user=user, why=why, now=now)
+        )
+        return alias_change(name, change)
+
+    async def plan_rollback(self, name: str, alias: str, to: int | None) -> RollbackPlan:
+        """Find where a rollback leads; see `norman_server.registry.aliasing.plan_rollback`."""
+        return await self._database.read(lambda rows: plan_rollback(rows, name, alias, to))
+
+    # --- serving ----------------------------------------------------------------------------
 
     async def materialise(self, version_id: str) -> Path:
         """Return the folder with a version's files, laid out now where it isn't there.

@@ -44,6 +44,18 @@ class BlobWriter(ABC):
     def abort(self) -> None:
         """Forget what was written. Harmless after `commit` and a second time."""
 
+    @abstractmethod
+    def suspend(self) -> None:
+        """Keep what was written for a later `BlobStore.resume`, where that was how it began.
+
+        A writer that `BlobStore.begin` gave aborts instead. Harmless after `commit`.
+        """
+
+    @property
+    @abstractmethod
+    def offset(self) -> int:
+        """Bytes taken so far, those of the writers before this one included."""
+
     def __enter__(self) -> Self:
         return self
 
@@ -68,6 +80,30 @@ class BlobStore(ABC):
         StorageFull, InternalError
             The disk is full or failed.
         """
+
+    @abstractmethod
+    def resume(self, digest: str, offset: int) -> BlobWriter:
+        """Go on with the unfinished blob ``digest``, or begin one that can be gone on with.
+
+        One writer at a time has an unfinished blob; what it wrote outlives it and this program.
+
+        Raises
+        ------
+        RangeInvalid
+            What is kept doesn't end at ``offset``; the error's own says where it does.
+        Conflict
+            Another writer has it.
+        StorageFull, InternalError
+            The disk is full or failed.
+        """
+
+    @abstractmethod
+    def offset(self, digest: str) -> int:
+        """Return how many bytes of an unfinished blob are kept, 0 where there is none."""
+
+    @abstractmethod
+    def sweep(self) -> None:
+        """Remove unfinished blobs that nobody went on with for long."""
 
     @abstractmethod
     def size(self, digest: str) -> int | None:

@@ -7,23 +7,24 @@ import hashlib
 import logging
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO, Final
 
 from norman_protocol.errors import BlobNotFound, BundleInvalid
-from norman_protocol.frames import Buffer
 from norman_protocol.identifiers import new_id
 from norman_server.storage.blobs.base import BlobStore, BlobWriter
+from norman_server.storage.blobs.partial import PartialBlobs
+from norman_server.storage.blobs.writing import Checkpoint, FileWriter, pass_on
 from norman_server.storage.faults import disk_faults
-from norman_server.storage.files import clone_file, make_folder, sync_folder
+from norman_server.storage.files import clone_file, make_folder
 
-__all__ = ["LocalBlobStore"]
+__all__ = ["ABANDONED_S", "LocalBlobStore"]
 
 _log = logging.getLogger(__name__)
 
 _CHUNK_BYTES: Final = 1 << 20
-_ABANDONED_S: Final = 24 * 3600.0
+ABANDONED_S: Final = 24 * 3600.0
 """A file that nobody has written to for so long belongs to no upload that still goes on."""
 
 
@@ -38,22 +39,55 @@ class LocalBlobStore(BlobStore):
     folder
         Made where it isn't there.
     abandoned_s
-        What lies longer than this, untouched, in ``incoming`` is removed now.
+        What lies longer than this, untouched, in ``incoming`` is removed by `sweep`, and now.
+    checkpoint
+        Told each step on the way to a durable blob; see `Checkpoint`.
     """
 
-    def __init__(self, folder: Path, *, abandoned_s: float = _ABANDONED_S) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        abandoned_s: float = ABANDONED_S,
+        checkpoint: Checkpoint = pass_on,
+    ) -> None:
         self._blobs = folder / "sha256"
         self._incoming = folder / "incoming"
+        self._abandoned_s = abandoned_s
+        self._checkpoint = checkpoint
+        self._partial = PartialBlobs(self._incoming, self._path, checkpoint)
         with disk_faults("opening the store of blobs"):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             make_folder(self._blobs)
             make_folder(self._incoming)
-            _sweep(self._incoming, abandoned_s)
+        self.sweep()
 
     def begin(self, digest: str) -> BlobWriter:
         """Begin to store a blob; see the base class."""
+        part = self._incoming / f"{digest}.{new_id()}"
         with disk_faults("storing a blob"):
-            return _LocalWriter(digest, self._incoming, self._path(digest))
+            return FileWriter(
+                digest,
+                part.open("xb", buffering=0),
+                part=part,
+                path=self._path(digest),
+                checkpoint=self._checkpoint,
+            )
+
+    def resume(self, digest: str, offset: int) -> BlobWriter:
+        """Go on with an unfinished blob; see the base class."""
+        with disk_faults("storing a blob"):
+            return self._partial.resume(digest, offset)
+
+    def offset(self, digest: str) -> int:
+        """Return how much of an unfinished blob is kept; see the base class."""
+        with disk_faults("looking for a blob"):
+            return self._partial.offset(digest)
+
+    def sweep(self) -> None:
+        """Remove what was left in ``incoming`` for long; see the base class."""
+        with disk_faults("removing abandoned uploads"):
+            _sweep(self._incoming, self._abandoned_s, self._partial.is_written)
 
     def size(self, digest: str) -> int | None:
         """Return a blob's size in bytes; see the base class."""
@@ -120,67 +154,6 @@ class LocalBlobStore(BlobStore):
         return self._blobs / digest[:2] / digest
 
 
-class _LocalWriter(BlobWriter):
-    def __init__(self, digest: str, incoming: Path, path: Path) -> None:
-        self._digest = digest
-        self._path = path
-        self._part = incoming / f"{digest}.{new_id()}"
-        self._hasher = hashlib.sha256()
-        self._size_bytes = 0
-        self._file: BinaryIO | None = self._part.open("xb")
-
-    def write(self, chunk: Buffer) -> None:
-        file = self._open_file()
-        with self._abort_on_error():
-            file.write(chunk)
-        self._hasher.update(chunk)
-        self._size_bytes += memoryview(chunk).nbytes
-
-    def commit(self) -> int:
-        file = self._open_file()
-        found = self._hasher.hexdigest()
-        if found != self._digest:
-            self.abort()
-            raise BundleInvalid(
-                f"The bytes that came have the digest {found[:12]}…, not {self._digest[:12]}…: "
-                "the file changed meanwhile, or was damaged on its way. Upload it again.",
-                digests=[self._digest],
-            )
-        with self._abort_on_error():
-            file.flush()
-            os.fchmod(file.fileno(), 0o400)
-            os.fsync(file.fileno())
-            file.close()
-            self._file = None
-            make_folder(self._path.parent)
-            # Renaming over a blob that is there replaces it by the same bytes, just verified.
-            self._part.replace(self._path)
-            sync_folder(self._path.parent)
-        return self._size_bytes
-
-    def abort(self) -> None:
-        if self._file is not None:
-            with contextlib.suppress(OSError):  # closing flushes: a full disk shows up again
-                self._file.close()
-            self._file = None
-        with contextlib.suppress(OSError):  # what can't be removed now is swept later
-            self._part.unlink()
-
-    def _open_file(self) -> BinaryIO:
-        if self._file is None:
-            raise ValueError("the writer is committed or aborted")
-        return self._file
-
-    @contextlib.contextmanager
-    def _abort_on_error(self) -> Iterator[None]:
-        try:
-            with disk_faults("storing a blob"):
-                yield
-        except BaseException:
-            self.abort()
-            raise
-
-
 @contextlib.contextmanager
 def _removed_on_error(path: Path) -> Iterator[None]:
     try:
@@ -190,10 +163,10 @@ def _removed_on_error(path: Path) -> Iterator[None]:
         raise
 
 
-def _sweep(incoming: Path, abandoned_s: float) -> None:
+def _sweep(incoming: Path, abandoned_s: float, in_use: Callable[[Path], bool]) -> None:
     oldest = time.time() - abandoned_s
     for path in incoming.iterdir():
-        with contextlib.suppress(FileNotFoundError):  # another server on this home was first
-            if path.stat().st_mtime < oldest:
+        with contextlib.suppress(FileNotFoundError):  # finished or removed meanwhile
+            if path.stat().st_mtime < oldest and not in_use(path):
                 path.unlink()
                 _log.info("removed the abandoned upload %s", path.name)
