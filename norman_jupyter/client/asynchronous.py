@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from norman_jupyter.client.core import Core, PathLike, Transport
 from norman_jupyter.client.effects import Effect, Exchange, Pause, Send, Steps
 from norman_jupyter.client.local_asyncio import AsyncioLinks
+from norman_jupyter.client.metering import OnProgress
 from norman_jupyter.client.rest_transport import AsyncioHttp
 from norman_jupyter.client.results import InvokeResult
 from norman_jupyter.client.surroundings import make_discovery
-from norman_jupyter.client.transfer import OnProgress
 from norman_protocol.messages import InvocationState
 from norman_protocol.rest import (
     InvocationDetail,
@@ -159,6 +160,52 @@ class Norman:
                 on_progress=on_progress,
             )
         )
+
+    async def download(
+        self,
+        reference: str,
+        folder: PathLike | None = None,
+        *,
+        on_progress: OnProgress | None = None,
+    ) -> Path:
+        """Give the files of a version back, verified, in a folder.
+
+        The folder appears when all of it is there. In one that stands already, files with the
+        right bytes stay as they are, and nothing is overwritten.
+
+        Parameters
+        ----------
+        reference
+            ``digits`` (its active version), ``digits@3``, ``digits@latest`` or an alias; the
+            version may be in any state.
+        folder
+            Default: ``digits-3`` in the current folder.
+        on_progress
+            Called with a `Progress` now and then, on this thread.
+
+        Returns
+        -------
+        Path
+            The folder, absolute.
+
+        Raises
+        ------
+        Conflict
+            Something else stands where a file belongs, or the folder can't be written.
+        BundleInvalid, BlobNotFound
+            The server's bytes are damaged or gone; nothing is kept here.
+        StorageFull
+            The disk here is full; nothing is kept.
+        ModelNotFound, VersionNotFound, NotReady, NameInvalid
+            The reference leads to none.
+
+        Examples
+        --------
+        ::
+
+            folder = await norman.download("digits@2", "./digits-as-served")
+        """
+        return await self._run(self._core.download(reference, folder, on_progress))
 
     async def invoke(
         self,

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from norman_jupyter.client.core import Core, PathLike, Transport
 from norman_jupyter.client.effects import Effect, Exchange, Pause, Send, Steps
 from norman_jupyter.client.local_blocking import BlockingLinks
+from norman_jupyter.client.metering import OnProgress
 from norman_jupyter.client.rest_transport import BlockingHttp
 from norman_jupyter.client.results import InvokeResult
 from norman_jupyter.client.surroundings import make_discovery
-from norman_jupyter.client.transfer import OnProgress
 from norman_protocol.messages import InvocationState
 from norman_protocol.rest import (
     InvocationDetail,
@@ -109,6 +110,16 @@ class BlockingNorman:
                 on_progress=on_progress,
             )
         )
+
+    def download(
+        self,
+        reference: str,
+        folder: PathLike | None = None,
+        *,
+        on_progress: OnProgress | None = None,
+    ) -> Path:
+        """Give the files of a version back, verified, in a folder; see `Norman.download`."""
+        return self._run(self._core.download(reference, folder, on_progress))
 
     def invoke(
         self,

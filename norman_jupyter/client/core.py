@@ -9,6 +9,7 @@ import os
 import time
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
+from pathlib import Path
 from typing import Any, Literal, TypeAlias, TypeVar
 from urllib.parse import quote
 
@@ -22,8 +23,10 @@ from norman_jupyter.client.effects import (
     send,
     work,
 )
+from norman_jupyter.client.fetching import default_folder, fetch_version
 from norman_jupyter.client.inputs import check_timeout, encode_inputs, is_slow, merge_inputs
 from norman_jupyter.client.local import LinkUnavailable
+from norman_jupyter.client.metering import OnProgress
 from norman_jupyter.client.progress import Progress
 from norman_jupyter.client.rest import (
     get_request,
@@ -34,7 +37,7 @@ from norman_jupyter.client.rest import (
     version_path,
 )
 from norman_jupyter.client.results import InvokeResult, read_result
-from norman_jupyter.client.transfer import OnProgress, transfer_bundle
+from norman_jupyter.client.transfer import transfer_bundle
 from norman_jupyter.packaging.folders import default_name, open_bundle
 from norman_jupyter.packaging.origin import collect_origin
 from norman_protocol.errors import (
@@ -221,6 +224,17 @@ class Core:
         )
         tell = on_progress or _tell_nobody
         return (yield from transfer_bundle(self._call, bundle, chosen, request, tell))
+
+    # --- downloads ----------------------------------------------------------------------------
+
+    def download(
+        self, reference: str, folder: PathLike | None, on_progress: OnProgress | None
+    ) -> Steps[Path]:
+        """Give a version's files back."""
+        version = yield from self.version(reference)
+        target = default_folder(version) if folder is None else Path(folder)
+        tell = on_progress or _tell_nobody
+        return (yield from fetch_version(self._call, version, target, tell))
 
     # --- questions ----------------------------------------------------------------------------
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from weakref import WeakKeyDictionary
 
 from norman_jupyter.client.discovery import Target, is_loopback
-from norman_jupyter.client.effects import Body, HttpAnswer, HttpRequest
+from norman_jupyter.client.effects import Body, HttpAnswer, HttpRequest, Sink
 from norman_protocol.errors import Interrupted, RequestInvalid, ServerNotFound, TimedOut
 from norman_protocol.rest import API_PATH
 
@@ -22,6 +22,7 @@ __all__ = ["AsyncioHttp", "BlockingHttp"]
 
 _CONNECT_TIMEOUT_S = 10.0
 _WRITE_TIMEOUT_S = 60.0
+_PIECE_BYTES = 1 << 20
 
 
 class BlockingHttp:
@@ -52,10 +53,14 @@ class BlockingHttp:
         body = request.body
         content: Any = _sync_pieces(body) if isinstance(body, Body) else body
         try:
-            response = self._client(target).request(content=content, **_arguments(target, request))
+            arguments = _arguments(target, request)
+            with self._client(target).stream(content=content, **arguments) as response:
+                if request.sink is None or not response.is_success:
+                    return _read(response, response.read())
+                _drain(response, request.sink)
+                return _read(response, b"")
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             _reraise(error, target, request)
-        return _read(response)
 
     def close(self) -> None:
         """Close all connections."""
@@ -93,10 +98,14 @@ class AsyncioHttp:
         content: Any = _async_pieces(body) if isinstance(body, Body) else body
         try:
             client = self._client(target)
-            response = await client.request(content=content, **_arguments(target, request))
+            arguments = _arguments(target, request)
+            async with client.stream(content=content, **arguments) as response:
+                if request.sink is None or not response.is_success:
+                    return _read(response, await response.aread())
+                await _drain_async(response, request.sink)
+                return _read(response, b"")
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             _reraise(error, target, request)
-        return _read(response)
 
     async def close(self) -> None:
         """Close the connections of the running loop."""
@@ -132,6 +141,22 @@ async def _async_pieces(body: Body) -> AsyncIterator[bytes]:
             body.on_sent(len(piece))
 
 
+def _drain(response: httpx.Response, sink: Sink) -> None:
+    sink.begin()
+    sink.on_begun()
+    for piece in response.iter_bytes(_PIECE_BYTES):
+        sink.write(piece)
+        sink.on_received(len(piece))
+
+
+async def _drain_async(response: httpx.Response, sink: Sink) -> None:
+    await asyncio.to_thread(sink.begin)
+    sink.on_begun()
+    async for piece in response.aiter_bytes(_PIECE_BYTES):
+        await asyncio.to_thread(sink.write, piece)
+        sink.on_received(len(piece))
+
+
 def _settings(target: Target) -> dict[str, Any]:
     """Arguments of a client: a proxy never stands before loopback, and nothing is redirected."""
     settings: dict[str, Any] = {
@@ -147,11 +172,13 @@ def _settings(target: Target) -> dict[str, Any]:
 def _arguments(target: Target, request: HttpRequest) -> dict[str, Any]:
     import httpx
 
-    headers = {"Accept": request.accept}
+    headers = {**request.headers, "Accept": request.accept}
     if target.token:
         headers["Authorization"] = f"Bearer {target.token}"
     if request.media_type is not None:
         headers["Content-Type"] = request.media_type
+    if request.sink is not None:
+        headers["Accept-Encoding"] = "identity"  # files of models rarely get smaller
     if isinstance(request.body, Body):
         headers["Content-Length"] = str(request.body.size_bytes)
     return {
@@ -166,13 +193,13 @@ def _arguments(target: Target, request: HttpRequest) -> dict[str, Any]:
     }
 
 
-def _read(response: httpx.Response) -> HttpAnswer:
+def _read(response: httpx.Response, body: bytes) -> HttpAnswer:
     media_type, _, _ = response.headers.get("Content-Type", "").partition(";")
     return HttpAnswer(
         url=str(response.url.copy_with(query=None)),
         status=response.status_code,
         media_type=media_type.strip().lower(),
-        body=response.content,
+        body=body,
         location=response.headers.get("Location", ""),
     )
 

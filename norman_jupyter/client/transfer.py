@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from functools import partial
-from typing import TypeAlias
 
-from norman_jupyter.client.effects import Body, HttpAnswer, HttpRequest, Steps, work
-from norman_jupyter.client.progress import Progress, Stage
+from norman_jupyter.client.effects import Steps, work
+from norman_jupyter.client.metering import Meter, OnProgress
+from norman_jupyter.client.patience import Call, patiently
+from norman_jupyter.client.progress import Progress
 from norman_jupyter.client.rest import (
     get_request,
     json_request,
     model_path,
-    raise_for_error,
     read_answer,
     version_path,
 )
-from norman_jupyter.packaging.folders import LocalBundle, LocalFile
-from norman_jupyter.packaging.hashing import BundleHasher, read_unchanged
+from norman_jupyter.client.sending import send_blob
+from norman_jupyter.packaging.folders import LocalBundle
+from norman_jupyter.packaging.hashing import BundleHasher
 from norman_protocol.errors import BundleInvalid, InternalError, error_from_wire
 from norman_protocol.references import Reference
 from norman_protocol.rest import (
@@ -32,53 +32,14 @@ from norman_protocol.rest import (
 
 __all__ = ["OnProgress", "transfer_bundle"]
 
-OnProgress: TypeAlias = Callable[[Progress], None]
-_Call: TypeAlias = Callable[[HttpRequest], Steps[HttpAnswer]]
-
 _HASH_STEP_BYTES = 64 << 20
 _DIGESTS_PER_QUESTION = 5000
 _WAIT_S = 10.0
 _ANSWER_GRACE_S = 30.0
-_STORE_TIMEOUT_S = 600.0
-_REPORTS_PER_STAGE = 100
-
-
-@dataclass(slots=True)
-class _Meter:
-    """Tells progress about a hundred times in a stage, however many pieces it has."""
-
-    tell: OnProgress
-    stage: Stage
-    total_bytes: int
-    message: str
-    done_bytes: int = 0
-    told_bytes: int = 0
-
-    def begin(self) -> None:
-        """Tell that the stage begins."""
-        self._say()
-
-    def add(self, size_bytes: int) -> None:
-        """Count bytes."""
-        self.done_bytes += size_bytes
-        step = max(1, self.total_bytes // _REPORTS_PER_STAGE)
-        if self.done_bytes - self.told_bytes >= step or self.done_bytes >= self.total_bytes:
-            self._say()
-
-    def _say(self) -> None:
-        self.told_bytes = self.done_bytes
-        self.tell(
-            Progress(
-                stage=self.stage,
-                done_bytes=self.done_bytes,
-                total_bytes=self.total_bytes,
-                message=self.message,
-            )
-        )
 
 
 def transfer_bundle(
-    call: _Call, bundle: LocalBundle, name: str, request: PublishRequest, tell: OnProgress
+    call: Call, bundle: LocalBundle, name: str, request: PublishRequest, tell: OnProgress
 ) -> Steps[VersionDetail]:
     """Send a bundle and wait until its version is ready.
 
@@ -98,24 +59,25 @@ def transfer_bundle(
     NormanError
         Anything else that the server refuses.
     """
+    patient = patiently(call)
     manifest = yield from _hash(bundle, tell)
     yield from _send_missing(call, bundle, manifest, tell)
     request = dataclasses.replace(request, manifest=manifest)
     try:
-        version = yield from _publish(call, name, request)
+        version = yield from _publish(patient, name, request)
     except BundleInvalid as error:
         if not error.digests:
             raise
         # Blobs that were stored a moment ago are gone: the server cleaned up. Send them again.
         yield from _send_missing(call, bundle, manifest, tell)
-        version = yield from _publish(call, name, request)
-    return (yield from _wait(call, version, tell))
+        version = yield from _publish(patient, name, request)
+    return (yield from _wait(patient, version, tell))
 
 
 def _hash(bundle: LocalBundle, tell: OnProgress) -> Steps[Manifest]:
     count = len(bundle.files)
     text = f"hashing {bundle.files[0].path if count == 1 else f'{count} files'}"
-    meter = _Meter(tell, "hashing", bundle.size_bytes, text)
+    meter = Meter(tell=tell, stage="hashing", total_bytes=bundle.size_bytes, message=text)
     meter.begin()
     hasher = BundleHasher(bundle.files)
     unfinished = True
@@ -126,12 +88,17 @@ def _hash(bundle: LocalBundle, tell: OnProgress) -> Steps[Manifest]:
 
 
 def _send_missing(
-    call: _Call, bundle: LocalBundle, manifest: Manifest, tell: OnProgress
+    call: Call, bundle: LocalBundle, manifest: Manifest, tell: OnProgress
 ) -> Steps[None]:
     sources = {entry.digest: file for entry, file in zip(manifest.files, bundle.files, strict=True)}
-    missing = yield from _ask_missing(call, tuple(sources))
+    missing = yield from _ask_missing(patiently(call), tuple(sources))
     total_bytes = sum(sources[digest].size_bytes for digest in missing)
-    meter = _Meter(tell, "sending", total_bytes, "sending nothing: the server has it all")
+    meter = Meter(
+        tell=tell,
+        stage="sending",
+        total_bytes=total_bytes,
+        message="sending nothing: the server has it all",
+    )
     if not missing:
         meter.begin()
     for index, digest in enumerate(missing, start=1):
@@ -140,11 +107,10 @@ def _send_missing(
         meter.message = f"sending {file.path}{place}"
         if index == 1:
             meter.begin()
-        answer = yield from call(_store_request(digest, file, meter.add))
-        raise_for_error(answer)
+        yield from send_blob(call, digest, file, meter)
 
 
-def _ask_missing(call: _Call, digests: Sequence[str]) -> Steps[tuple[str, ...]]:
+def _ask_missing(call: Call, digests: Sequence[str]) -> Steps[tuple[str, ...]]:
     missing: list[str] = []
     for start in range(0, len(digests), _DIGESTS_PER_QUESTION):
         question = MissingRequest(digests=tuple(digests[start : start + _DIGESTS_PER_QUESTION]))
@@ -156,22 +122,12 @@ def _ask_missing(call: _Call, digests: Sequence[str]) -> Steps[tuple[str, ...]]:
     return tuple(missing)
 
 
-def _store_request(digest: str, file: LocalFile, on_sent: Callable[[int], None]) -> HttpRequest:
-    return HttpRequest(
-        method="PUT",
-        path=f"blobs/{digest}",
-        body=Body(size_bytes=file.size_bytes, open=partial(read_unchanged, file), on_sent=on_sent),
-        media_type="application/octet-stream",
-        answer_timeout_s=_STORE_TIMEOUT_S,
-    )
-
-
-def _publish(call: _Call, name: str, request: PublishRequest) -> Steps[VersionDetail]:
+def _publish(call: Call, name: str, request: PublishRequest) -> Steps[VersionDetail]:
     answer = yield from call(json_request("POST", f"{model_path(name)}/versions", request))
     return read_answer(VersionDetail, answer)
 
 
-def _wait(call: _Call, version: VersionDetail, tell: OnProgress) -> Steps[VersionDetail]:
+def _wait(call: Call, version: VersionDetail, tell: OnProgress) -> Steps[VersionDetail]:
     """Wait while the version is loading; each question has its own deadline at the server."""
     created = version.created
     reference = Reference(name=version.name, selector=version.number)

@@ -51,7 +51,7 @@ class Context:
     namespace
         The notebook's variables.
     display_upload
-        Opens the display of an upload.
+        Opens the display of an upload or a download.
     collect_origin
         Says where an upload from a path comes from.
     """
@@ -75,7 +75,7 @@ Runner = Callable[[Arguments, Context], Outcome]
 
 def _upload(arguments: Arguments, context: Context) -> Outcome:
     word = arguments.positionals[0]
-    source = _source(word, context.namespace)
+    source = _path(word, context.namespace, what="PATH")
 
     def text(option: str) -> str | None:
         given = arguments.option(option)
@@ -114,12 +114,12 @@ def _upload(arguments: Arguments, context: Context) -> Outcome:
     return Outcome(value=version, is_shown=True)
 
 
-def _source(word: Word, namespace: Namespace) -> Path:
-    value = resolve_object(word, namespace, what="PATH")
+def _path(word: Word, namespace: Namespace, *, what: str) -> Path:
+    value = resolve_object(word, namespace, what=what)
     if not isinstance(value, (str, os.PathLike)):
         raise InputInvalid(
-            f"PATH: {word.raw[:80]} is {name_type(value)}; a path is needed.",
-            input="PATH",
+            f"{what}: {word.raw[:80]} is {name_type(value)}; a path is needed.",
+            input=what,
             received=type(value).__qualname__,
         )
     path = Path(value)
@@ -132,6 +132,25 @@ def _source(word: Word, namespace: Namespace) -> Path:
 def _hint_at_variable(error: BundleInvalid, word: Word, namespace: Namespace) -> None:
     if isinstance(namespace.variables.get(word.raw), (str, os.PathLike)):
         error.add_note(f"To upload what the variable {word.raw} names, write {{{word.raw}}}.")
+
+
+def _download(arguments: Arguments, context: Context) -> Outcome:
+    reference = _reference(arguments, context)
+    words = arguments.positionals[1:]
+    folder = _path(words[0], context.namespace, what="FOLDER") if words else None
+    display = context.display_upload(reference)
+    try:
+        placed = context.connection.use(
+            lambda client: client.download(reference, folder, on_progress=display.report)
+        )
+    except NormanError:
+        display.abandon("failed")
+        raise
+    except KeyboardInterrupt:
+        display.abandon("cancelled")
+        raise
+    display.end(f"{reference} is in {placed}")
+    return Outcome(value=placed, is_shown=True)
 
 
 def _invoke(arguments: Arguments, context: Context) -> Outcome:
@@ -198,6 +217,7 @@ def _reference(arguments: Arguments, context: Context) -> str:
 
 
 RUNNERS: Mapping[str, Runner] = {
+    "download": _download,
     "invoke": _invoke,
     "logs": _logs,
     "models": _models,

@@ -47,6 +47,15 @@ class Client(Protocol):
     ) -> VersionDetail:
         """Upload a model and wait until it is ready."""
 
+    def download(
+        self,
+        reference: str,
+        folder: str | Path | None = None,
+        *,
+        on_progress: Callable[[Progress], None] | None = None,
+    ) -> Path:
+        """Give a version's files back."""
+
     def invoke(
         self,
         reference: str,

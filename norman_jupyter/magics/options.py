@@ -156,6 +156,28 @@ COMMANDS: tuple[Command, ...] = (
         ),
     ),
     Command(
+        name="download",
+        summary="Give the files of a version back",
+        details=(
+            "The files come into a new folder, NAME-NUMBER unless FOLDER says another, each held\n"
+            "to its digest. In a folder that stands already, what is there as it should be is not\n"
+            "fetched again, and nothing is overwritten."
+        ),
+        positionals=(
+            _REFERENCE,
+            Positional(
+                name="FOLDER",
+                help="where to put them; ~ is home",
+                content="path",
+                required=False,
+            ),
+        ),
+        examples=(
+            "%norman download digits@2",
+            "folder = %norman download digits ./digits-as-served",
+        ),
+    ),
+    Command(
         name="models",
         summary="List the models",
         options=(

@@ -564,3 +564,34 @@ def test_killed_executor_interrupts_the_call_and_the_next_one_is_served(
     _, alive = psutil.wait_procs(workers, timeout=30)
     assert not alive
     client.close()
+
+
+# --- downloads ------------------------------------------------------------------------------------
+
+
+def test_download_gives_back_what_was_uploaded(norman, name, echo_folder, tmp_path) -> None:
+    files = {"model.py": (echo_folder / "model.py").read_bytes(), "empty": b"", "sub/run": b"#!"}
+    files["sub/large.bin"] = os.urandom((3 << 20) + 1)
+    source = tmp_path / "source"
+    for path, data in files.items():
+        (source / path).parent.mkdir(parents=True, exist_ok=True)
+        (source / path).write_bytes(data)
+    (source / "sub" / "run").chmod(0o755)
+    norman.upload(source, name=name, trust=True)
+    told: list[Progress] = []
+    folder = norman.download(name, tmp_path / "back", on_progress=told.append)
+    found = {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+    assert found == files
+    assert os.access(folder / "sub" / "run", os.X_OK)
+    assert not os.access(folder / "model.py", os.X_OK)
+    assert told[-1].stage == "ready"
+
+
+def test_download_of_what_is_not_there_names_the_nearest(norman, shared_echo, tmp_path) -> None:
+    with pytest.raises(ModelNotFound, match="Did you mean echo"):
+        norman.download("ecco", tmp_path / "back")
+    assert not list(tmp_path.iterdir())

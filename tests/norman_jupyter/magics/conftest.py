@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -98,6 +99,15 @@ class FakeClient:
         on_progress(Progress(stage="loading", message="loading digits@1"))
         on_progress(Progress(stage="ready", message="digits@1 is ready"))
         return make_version(options["name"] or "digits", **self.version_facts)
+
+    def download(
+        self, reference: str, folder: Any = None, *, on_progress: Callable[[Progress], None]
+    ) -> Path:
+        on_progress(Progress(stage="receiving", done_bytes=0, total_bytes=10, message="receiving"))
+        self._note("download", reference, folder)
+        on_progress(Progress(stage="receiving", done_bytes=10, total_bytes=10, message="receiving"))
+        on_progress(Progress(stage="ready", message="digits@1 is here"))
+        return Path("/work") / (folder or "digits-1")
 
     def invoke(
         self, reference: str, /, inputs: Any = None, *, timeout_s: float | None = None
