@@ -16,10 +16,10 @@ from norman_protocol.logs import clean_log
 from norman_protocol.messages import VersionState
 from norman_protocol.references import Reference, parse_alias, parse_name
 from norman_protocol.rest import (
-    BlobUpload,
     AliasChange,
     AliasHistory,
     AliasPage,
+    BlobUpload,
     EditRequest,
     ErrorBody,
     ModelDetail,

@@ -34,7 +34,7 @@ __all__ = [
 ]
 
 MIGRATIONS: Final = Migrations(
-    name="norman.db", folder=Path(__file__).parent / "migrations", head="0001"
+    name="norman.db", folder=Path(__file__).parent / "migrations", head="0002"
 )
 
 metadata = MetaData(naming_convention=NAMING)
@@ -64,6 +64,7 @@ versions = Table(
     Column("bundle_digest", String(64), nullable=False),
     Column("label", Text),
     Column("description", Text),
+    Column("long_description", Text),
     Column("tags", Json, nullable=False),
     Column("runtime", String(32), nullable=False),
     Column("entry", Text, nullable=False),
@@ -80,6 +81,8 @@ versions = Table(
     # Which request to activate this was, None where it was none; and who asked.
     Column("activation", Integer),
     Column("activated_by", Text),
+    # Label, descriptions and tags, folded as names are: what a search looks through.
+    Column("search_text", Text, nullable=False, server_default=""),
     UniqueConstraint("model_id", "number"),
     UniqueConstraint("model_id", "identity"),
     CheckConstraint("state IN ('loading', 'ready', 'failed')", name="state"),
@@ -90,7 +93,7 @@ aliases = Table(
     metadata,
     Column("model_id", ForeignKey("models.id"), primary_key=True),
     Column("alias", String(100), primary_key=True),
-    Column("version_id", ForeignKey("versions.id"), nullable=False),
+    Column("version_id", ForeignKey("versions.id"), nullable=False, index=True),
     Column("activation", Integer, nullable=False),
 )
 
@@ -105,6 +108,7 @@ alias_changes = Table(
     Column("changed_at", UtcDateTime, nullable=False),
     Column("changed_by", Text, nullable=False),
     Column("reason", Text, nullable=False),
+    Column("action", String(16), nullable=False, server_default="set"),
 )
 
 blobs = Table(
