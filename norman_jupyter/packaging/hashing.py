@@ -75,8 +75,13 @@ class BundleHasher:
             self._digests.append(digest.hexdigest())
 
 
-def read_unchanged(file: LocalFile) -> Iterator[bytes]:
+def read_unchanged(file: LocalFile, offset: int = 0) -> Iterator[bytes]:
     """Read a file in pieces of 1 MiB, the last one only once all proved to be as it was listed.
+
+    Parameters
+    ----------
+    offset
+        Where to begin.
 
     Raises
     ------
@@ -86,7 +91,8 @@ def read_unchanged(file: LocalFile) -> Iterator[bytes]:
     try:
         with file.source.open("rb") as stream:
             _check_unchanged(file, stream)
-            left = file.size_bytes
+            stream.seek(offset)
+            left = file.size_bytes - offset
             while left > 0:
                 chunk = stream.read(min(_CHUNK_BYTES, left))
                 left -= len(chunk)
