@@ -106,8 +106,10 @@ class Norman:
         ----------
         source
             An ``.onnx`` file, a folder with one at its root, or a folder with ``model.py``.
-            ``__pycache__``, ``.git``, ``.ipynb_checkpoints``, ``.DS_Store`` and ``*.pyc`` are left
-            out; links are followed as long as they stay inside.
+            Left out is what its ``.normanignore`` names (written like a ``.gitignore``), and by
+            default ``.git``, ``.venv``, ``node_modules``, ``__pycache__``, ``*.pyc``,
+            ``.ipynb_checkpoints`` and ``.DS_Store``. Links are followed as long as they stay
+            inside.
         name
             Of the model; default: the folder's name, or the file's without its suffix.
         label, description, tags

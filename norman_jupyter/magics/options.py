@@ -101,7 +101,12 @@ COMMANDS: tuple[Command, ...] = (
         details=(
             "PATH is an .onnx file, a folder with one, or a folder with a model.py. The version\n"
             "becomes active when it is ready; until then the previous one serves. The same files\n"
-            "again are the same version."
+            "again are the same version.\n"
+            "\n"
+            "Of a folder, .git, .venv, node_modules, __pycache__, *.pyc, .ipynb_checkpoints and\n"
+            ".DS_Store stay behind, and what a .normanignore in it names, in the manner of a\n"
+            ".gitignore (!node_modules takes them in again). Links are followed as long as they\n"
+            "lead to what is inside."
         ),
         positionals=(
             Positional(name="PATH", help="file or folder to upload; ~ is home", content="path"),
