@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from norman_protocol.errors import NameInvalid, RequestInvalid
 from norman_protocol.references import ACTIVE, LATEST, Reference, parse_name, parse_reference
-from norman_protocol.rest import LogText, PublishRequest, VersionDetail
+from norman_protocol.rest import EditRequest, LogText, PublishRequest
 from norman_server.api.base import Handler
-from norman_server.domain.records import VersionRecord, format_time
+from norman_server.registry.rendering import version_detail
 
 __all__ = [
     "DEFAULT_PAGE",
@@ -14,10 +14,10 @@ __all__ = [
     "MAX_WAIT_S",
     "ModelHandler",
     "ModelsHandler",
+    "VersionDiffHandler",
     "VersionHandler",
     "VersionLogsHandler",
     "VersionsHandler",
-    "describe_version",
     "page_limit",
 ]
 
@@ -25,35 +25,6 @@ MAX_WAIT_S = 30.0
 MAX_PAGE = 200
 DEFAULT_PAGE = 50
 _LOG_LIMIT_BYTES = 256 * 1024
-
-
-def describe_version(record: VersionRecord, *, created: bool = True) -> VersionDetail:
-    """Turn a version's record into what the API tells of it."""
-    return VersionDetail(
-        id=record.id,
-        reference=record.reference,
-        name=record.name,
-        number=record.number,
-        state=record.state,
-        active=record.active,
-        label=record.label,
-        description=record.description,
-        tags=record.tags,
-        runtime=record.runtime,
-        entry=record.entry,
-        interpreter=record.interpreter,
-        signature=record.signature,
-        manifest=record.manifest,
-        bundle_digest=record.bundle_digest,
-        size_bytes=record.size_bytes,
-        load_s=record.load_s,
-        created_at=format_time(record.created_at),
-        created_by=record.created_by,
-        origin=record.origin,
-        trust=record.trust,
-        error=record.error,
-        created=created,
-    )
 
 
 def page_limit(given: int | None) -> int:
@@ -101,13 +72,22 @@ class ModelHandler(Handler):
 class VersionsHandler(Handler):
     """The versions of a model."""
 
+    async def get(self, name: str) -> None:
+        """Answer with a page of the model's versions, newest first."""
+        query = self.query()
+        await self.answer(
+            await self.services.registry.versions(
+                name, limit=page_limit(query["limit"]), cursor=query["cursor"]
+            )
+        )
+
     async def post(self, name: str) -> None:
         """Make a version of stored blobs and begin to load it."""
         request = self.decode_body(PublishRequest)
         record, created = await self.services.deployments.publish(
             parse_name(name), request, user=self.user
         )
-        await self.answer(describe_version(record, created=created), 202 if created else 200)
+        await self.answer(version_detail(record, created=created), 202 if created else 200)
 
 
 class VersionHandler(Handler):
@@ -121,7 +101,24 @@ class VersionHandler(Handler):
         record = await self.services.deployments.version(
             _reference(name, selector), wait_s=wait_s or 0.0
         )
-        await self.answer(describe_version(record))
+        await self.answer(version_detail(record))
+
+    async def patch(self, name: str, selector: str) -> None:
+        """Change what is said of the version."""
+        request = self.decode_body(EditRequest)
+        record = await self.services.registry.edit(_reference(name, selector), request)
+        await self.answer(version_detail(record))
+
+
+class VersionDiffHandler(Handler):
+    """Two versions of a model, compared."""
+
+    async def get(self, name: str, selector: str, other: str) -> None:
+        """Answer with what is different from the first to the second."""
+        self.query()
+        await self.answer(
+            await self.services.registry.diff(_reference(name, selector), _reference(name, other))
+        )
 
 
 class VersionLogsHandler(Handler):

@@ -45,7 +45,7 @@ class Operation:
         What a success holds: JSON, or bytes.
     """
 
-    verb: Literal["GET", "HEAD", "POST", "PUT"]
+    verb: Literal["DELETE", "GET", "HEAD", "PATCH", "POST", "PUT"]
     action: Action
     summary: str
     answers: dict[int, type[Any] | None]

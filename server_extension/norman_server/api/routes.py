@@ -11,6 +11,7 @@ from norman_protocol.rest import (
     UPLOAD_OFFSET,
     BlobStored,
     BlobUpload,
+    EditRequest,
     InvocationDetail,
     InvocationPage,
     InvokeAnswer,
@@ -23,13 +24,12 @@ from norman_protocol.rest import (
     PublishRequest,
     ServerStatus,
     VersionDetail,
+    VersionPage,
 )
 from norman_server.api.base import Handler
 from norman_server.api.blobs import BlobHandler, BlobUploadHandler, MissingHandler
 from norman_server.api.invocations import InvocationHandler, InvocationsHandler
 from norman_server.api.models import (
-    DEFAULT_PAGE,
-    MAX_PAGE,
     MAX_WAIT_S,
     ModelHandler,
     ModelsHandler,
@@ -38,18 +38,15 @@ from norman_server.api.models import (
     VersionsHandler,
 )
 from norman_server.api.openapi import build_document
-from norman_server.api.operations import Operation, QueryParameter, Route
 from norman_server.api.services import ServiceSlot
 from norman_server.api.status import NoRouteHandler, OpenApiHandler, StatusHandler
 
+from norman_server.api.alias_routes import ALIAS_ROUTES
+from norman_server.api.operations import Operation, QueryParameter, Route
+from norman_server.api.paging import CURSOR, LIMIT
+
 __all__ = ["ROUTES", "build_handlers", "path_pattern"]
 
-_LIMIT = QueryParameter(
-    name="limit", kind=int, description=f"Items per page: 1 to {MAX_PAGE}, {DEFAULT_PAGE} if absent"
-)
-_CURSOR = QueryParameter(
-    name="cursor", kind=str, description="next_cursor of the page before this one"
-)
 
 ROUTES: tuple[Route, ...] = (
     Route(
@@ -153,8 +150,8 @@ ROUTES: tuple[Route, ...] = (
                 action="read",
                 summary="All models, by name",
                 query=(
-                    _LIMIT,
-                    _CURSOR,
+                    LIMIT,
+                    CURSOR,
                     QueryParameter(name="search", kind=str, description="Part of a name"),
                 ),
                 answers={200: ModelPage},
@@ -177,6 +174,13 @@ ROUTES: tuple[Route, ...] = (
         path="models/{name}/versions",
         handler=VersionsHandler,
         operations=(
+            Operation(
+                verb="GET",
+                action="read",
+                summary="The versions of a model, newest first",
+                query=(LIMIT, CURSOR),
+                answers={200: VersionPage},
+            ),
             Operation(
                 verb="POST",
                 action="write",
@@ -207,8 +211,17 @@ ROUTES: tuple[Route, ...] = (
                 ),
                 answers={200: VersionDetail},
             ),
+            Operation(
+                verb="PATCH",
+                action="write",
+                summary="Change label, descriptions and tags of a version",
+                request=EditRequest,
+                body="json",
+                answers={200: VersionDetail},
+            ),
         ),
     ),
+    *ALIAS_ROUTES,
     Route(
         path="models/{name}/versions/{selector}/logs",
         handler=VersionLogsHandler,
@@ -238,8 +251,8 @@ ROUTES: tuple[Route, ...] = (
                 action="read",
                 summary="Calls, newest first",
                 query=(
-                    _LIMIT,
-                    _CURSOR,
+                    LIMIT,
+                    CURSOR,
                     QueryParameter(name="model", kind=str, description="Calls of this model only"),
                     QueryParameter(name="state", kind=str, description="Calls in this state only"),
                 ),
