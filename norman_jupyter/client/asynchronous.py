@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from norman_jupyter.client.core import Core, PathLike, Transport
+from norman_jupyter.client.catalogue import AsyncioCatalogue
 from norman_jupyter.client.effects import Effect, Exchange, Pause, Send, Steps
 from norman_jupyter.client.local_asyncio import AsyncioLinks
 from norman_jupyter.client.metering import OnProgress
@@ -27,12 +27,14 @@ from norman_protocol.rest import (
     VersionDetail,
 )
 
+from norman_jupyter.client.core import Core, PathLike, Transport
+
 __all__ = ["Norman"]
 
 T = TypeVar("T")
 
 
-class Norman:
+class Norman(AsyncioCatalogue):
     """A client of a Norman server for ``await``; its blocking twin is `BlockingNorman`.
 
     One client serves many calls at once, and each event loop it is used from has its own
@@ -80,6 +82,7 @@ class Norman:
         transport: Transport = "auto",
     ) -> None:
         self._core = Core(make_discovery(url, token), transport=transport)
+        self._catalogue = self._core.catalogue
         self._links = AsyncioLinks()
         self._http = AsyncioHttp()
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from norman_jupyter.client.core import Core, PathLike, Transport
+from norman_jupyter.client.catalogue import BlockingCatalogue
 from norman_jupyter.client.effects import Effect, Exchange, Pause, Send, Steps
 from norman_jupyter.client.local_blocking import BlockingLinks
 from norman_jupyter.client.metering import OnProgress
@@ -27,12 +27,14 @@ from norman_protocol.rest import (
     VersionDetail,
 )
 
+from norman_jupyter.client.core import Core, PathLike, Transport
+
 __all__ = ["BlockingNorman"]
 
 T = TypeVar("T")
 
 
-class BlockingNorman:
+class BlockingNorman(BlockingCatalogue):
     """A client of a Norman server for code without ``await``; its twin is `Norman`.
 
     It blocks the thread that calls and nothing else, inside a running event loop too. Safe to use
@@ -77,6 +79,7 @@ class BlockingNorman:
         transport: Transport = "auto",
     ) -> None:
         self._core = Core(make_discovery(url, token), transport=transport)
+        self._catalogue = self._core.catalogue
         self._links = BlockingLinks()
         self._http = BlockingHttp()
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias, TypeVar
 from urllib.parse import quote
 
+from norman_jupyter.client.catalogue import Catalogue
 from norman_jupyter.client.discovery import Target
 from norman_jupyter.client.effects import (
     HttpAnswer,
@@ -117,6 +118,7 @@ class Core:
         self._target: Target | None = None
         self._greeted: Target | None = None
         self._ids = itertools.count(1)
+        self.catalogue = Catalogue(self._call)
 
     # --- calls --------------------------------------------------------------------------------
 
