@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from norman_jupyter.client.asynchronous import Norman
     from norman_jupyter.client.blocking import BlockingNorman
+    from norman_jupyter.client.loading import LoadedModel
     from norman_jupyter.client.progress import Progress
     from norman_jupyter.client.results import InvokeResult
     from norman_jupyter.magics import load_ipython_extension, unload_ipython_extension
@@ -74,6 +75,7 @@ __all__ = [
     "InvocationNotFound",
     "InvokeResult",
     "LoadFailed",
+    "LoadedModel",
     "ModelFailed",
     "ModelNotFound",
     "NameInvalid",
@@ -104,6 +106,7 @@ __all__ = [
 _HOMES = {
     "BlockingNorman": "norman_jupyter.client.blocking",
     "InvokeResult": "norman_jupyter.client.results",
+    "LoadedModel": "norman_jupyter.client.loading",
     "Norman": "norman_jupyter.client.asynchronous",
     "Progress": "norman_jupyter.client.progress",
     "load_ipython_extension": "norman_jupyter.magics",

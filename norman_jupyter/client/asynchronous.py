@@ -6,9 +6,10 @@ import asyncio
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from norman_jupyter.client.catalogue import AsyncioCatalogue
+from norman_jupyter.client.core import Core, PathLike, Transport
 from norman_jupyter.client.effects import Effect, Exchange, Pause, Send, Steps
 from norman_jupyter.client.local_asyncio import AsyncioLinks
 from norman_jupyter.client.metering import OnProgress
@@ -27,7 +28,8 @@ from norman_protocol.rest import (
     VersionDetail,
 )
 
-from norman_jupyter.client.core import Core, PathLike, Transport
+if TYPE_CHECKING:
+    from norman_jupyter.client.loading import LoadedModel
 
 __all__ = ["Norman"]
 
@@ -211,6 +213,51 @@ class Norman(AsyncioCatalogue):
             folder = await norman.download("digits@2", "./digits-as-served")
         """
         return await self._run(self._core.download(reference, folder, on_progress))
+
+    async def load(self, reference: str, *, on_progress: OnProgress | None = None) -> LoadedModel:
+        """Load a version in this process: the model itself, with the outputs of the service.
+
+        Its files are fetched once and kept, held to their digests at each load, in
+        ``~/.cache/norman``. A ``model.py`` runs its code **here, with your rights**: that is done
+        only for versions that somebody trusted at the server (``--trust``), and only for the very
+        files that were trusted. Load from servers that you trust.
+
+        Parameters
+        ----------
+        reference
+            ``digits`` (its active version), ``digits@3``, ``digits@latest`` or an alias.
+        on_progress
+            Called with a `Progress` now and then, on this thread.
+
+        Returns
+        -------
+        LoadedModel
+            ``predict(**inputs)``, or a call, gives the outputs by name; ``native`` is the model
+            as its framework knows it.
+
+        Raises
+        ------
+        TrustRequired
+            It runs code on load, and nobody trusted it at the server. Nothing was fetched.
+        RuntimeMissing
+            This interpreter lacks the package that loads the format.
+        LoadFailed
+            It can't be loaded here; where its code raised, that is the error's cause.
+        NotReady
+            It never loaded at the server.
+        BundleInvalid, BlobNotFound, Conflict, StorageFull
+            As for `download`.
+        ModelNotFound, VersionNotFound, NameInvalid
+            The reference leads to none.
+
+        Examples
+        --------
+        ::
+
+            model = await norman.load("digits@2")
+            model(image=np.zeros((1, 64), np.float32))["label"]
+        """
+        return await self._run(self._core.load(reference, on_progress))
 
     async def invoke(
         self,

@@ -6,9 +6,10 @@ import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from norman_jupyter.client.catalogue import BlockingCatalogue
+from norman_jupyter.client.core import Core, PathLike, Transport
 from norman_jupyter.client.effects import Effect, Exchange, Pause, Send, Steps
 from norman_jupyter.client.local_blocking import BlockingLinks
 from norman_jupyter.client.metering import OnProgress
@@ -27,7 +28,8 @@ from norman_protocol.rest import (
     VersionDetail,
 )
 
-from norman_jupyter.client.core import Core, PathLike, Transport
+if TYPE_CHECKING:
+    from norman_jupyter.client.loading import LoadedModel
 
 __all__ = ["BlockingNorman"]
 
@@ -123,6 +125,10 @@ class BlockingNorman(BlockingCatalogue):
     ) -> Path:
         """Give the files of a version back, verified, in a folder; see `Norman.download`."""
         return self._run(self._core.download(reference, folder, on_progress))
+
+    def load(self, reference: str, *, on_progress: OnProgress | None = None) -> LoadedModel:
+        """Load a version in this process, with the outputs of the service; see `Norman.load`."""
+        return self._run(self._core.load(reference, on_progress))
 
     def invoke(
         self,

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 from urllib.parse import quote
 
 from norman_jupyter.client.catalogue import Catalogue
@@ -25,6 +25,7 @@ from norman_jupyter.client.effects import (
     work,
 )
 from norman_jupyter.client.fetching import default_folder, fetch_version
+from norman_jupyter.client.handover import Handover, connect_handover
 from norman_jupyter.client.inputs import check_timeout, encode_inputs, is_slow, merge_inputs
 from norman_jupyter.client.local import LinkUnavailable
 from norman_jupyter.client.metering import OnProgress
@@ -43,6 +44,7 @@ from norman_jupyter.packaging.folders import default_name, open_bundle
 from norman_jupyter.packaging.origin import collect_origin
 from norman_protocol.errors import (
     BundleInvalid,
+    Conflict,
     ExecutorUnavailable,
     Interrupted,
     ModelNotFound,
@@ -67,6 +69,9 @@ from norman_protocol.rest import (
     ServerStatus,
     VersionDetail,
 )
+
+if TYPE_CHECKING:
+    from norman_jupyter.client.loading import LoadedModel
 
 __all__ = ["Core", "PathLike", "Transport"]
 
@@ -225,7 +230,14 @@ class Core:
             origin=origin,
         )
         tell = on_progress or _tell_nobody
-        return (yield from transfer_bundle(self._call, bundle, chosen, request, tell))
+        connect = self._connect_handover
+        return (yield from transfer_bundle(self._call, connect, bundle, chosen, request, tell))
+
+    def _connect_handover(self) -> Handover | None:
+        """Connect for files to be given by descriptor, where they may be; blocks."""
+        if self._target is None or self._transport == "rest":
+            return None
+        return connect_handover(self._target)
 
     # --- downloads ----------------------------------------------------------------------------
 
@@ -237,6 +249,23 @@ class Core:
         target = default_folder(version) if folder is None else Path(folder)
         tell = on_progress or _tell_nobody
         return (yield from fetch_version(self._call, version, target, tell))
+
+    def load(self, reference: str, on_progress: OnProgress | None) -> Steps[LoadedModel]:
+        """Load a version in this process."""
+        from norman_jupyter.client import loading  # with NumPy, which other calls may do without
+
+        version = yield from self.version(reference)
+        signature = loading.check_loadable(version)
+        folder = loading.cache_folder(version)
+        tell = on_progress or _tell_nobody
+        try:
+            yield from fetch_version(self._call, version, folder, tell)
+        except Conflict:
+            if not folder.is_dir():
+                raise
+            yield from work(partial(loading.forget_cached, folder))
+            yield from fetch_version(self._call, version, folder, tell)
+        return (yield from work(partial(loading.load_version, version, signature, folder)))
 
     # --- questions ----------------------------------------------------------------------------
 

@@ -595,3 +595,142 @@ def test_download_of_what_is_not_there_names_the_nearest(norman, shared_echo, tm
     with pytest.raises(ModelNotFound, match="Did you mean echo"):
         norman.download("ecco", tmp_path / "back")
     assert not list(tmp_path.iterdir())
+
+
+# --- models in this process -----------------------------------------------------------------------
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch) -> Path:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "norman"
+
+
+def same(left: Any, right: Any) -> bool:
+    if isinstance(right, (np.ndarray, np.generic)):
+        return (
+            type(left) is type(right)
+            and left.dtype == right.dtype
+            and np.array_equal(left, right, equal_nan=left.dtype.kind == "f")
+        )
+    return type(left) is type(right) and left == right
+
+
+@pytest.mark.parametrize(
+    "x",
+    [
+        np.linspace(-1, 1, 8, dtype=np.float32).reshape(2, 4),
+        [[1, 2.5, -3, 4]],
+        np.zeros((0, 4), np.float32),
+    ],
+    ids=["array", "lists", "nothing"],
+)
+def test_loaded_graph_answers_as_the_service_does(norman, name, tmp_path, cache, x) -> None:
+    weights = np.random.default_rng(7).normal(size=(4, 3)).astype(np.float32)
+    norman.upload(linear_model(tmp_path / "linear.onnx", weights), name=name)
+    model = norman.load(name)
+    local, served = model(x=x), norman.invoke(name, x=x)
+    assert list(local) == list(served)
+    assert all(same(local[output], served[output]) for output in served)
+    assert type(model.native).__name__ == "InferenceSession"
+
+
+LOADED = """
+    from typing import NamedTuple
+    import numpy as np
+    import helper
+
+    class Answer(NamedTuple):
+        x: np.ndarray
+        text: str
+        count: int
+        share: float
+        sure: bool
+        data: object
+
+    class Model:
+        def load(self, files, device):
+            self.words = (files / "words.txt").read_text().split()
+
+        def predict(self, x: np.ndarray, text: str = "", n: int = 1, scale: float = 2.0) -> Answer:
+            import late
+            return Answer(x * scale, helper.shout(text), np.int64(n), np.float32(0.5),
+                          np.bool_(n > 1), {"words": self.words, "late": late.VALUE})
+"""
+
+
+@pytest.fixture
+def loaded_folder(tmp_path) -> Path:
+    folder = write_model(tmp_path / "shouting", LOADED)
+    (folder / "helper.py").write_text("def shout(text):\n    return text.upper()\n")
+    (folder / "late.py").write_text("VALUE = 7\n")
+    (folder / "words.txt").write_text("one two")
+    return folder
+
+
+@pytest.mark.parametrize(
+    "inputs",
+    [
+        {"x": np.arange(3, dtype=np.int32)},
+        {"x": [[1, 2], [3, 4]], "text": "hey", "n": 3, "scale": 1},
+        {"x": np.array([np.nan, 1.0]), "n": np.int64(4), "scale": np.float64(0.1)},
+    ],
+    ids=["array", "lists", "scalars"],
+)
+def test_loaded_code_answers_as_the_service_does(
+    norman, name, loaded_folder, cache, inputs
+) -> None:
+    norman.upload(loaded_folder, name=name, trust=True)
+    model = norman.load(name)
+    local, served = model.predict(inputs), norman.invoke(name, inputs)
+    assert list(local) == list(served)
+    assert all(same(local[output], served[output]) for output in served), (local, dict(served))
+
+
+@pytest.mark.parametrize(
+    "inputs",
+    [
+        {},
+        {"x": np.zeros(2), "y": 1},
+        {"x": [[1], [2, 3]]},
+        {"x": np.zeros(2), "n": 1.5},
+        {"x": np.zeros(2), "n": None},
+        {"x": np.zeros(2), "text": 3},
+        {"x": "zero"},
+    ],
+    ids=["missing", "unknown", "ragged", "fraction", "null", "number", "text"],
+)
+def test_loaded_model_refuses_what_the_service_refuses(
+    norman, name, loaded_folder, cache, inputs
+) -> None:
+    norman.upload(loaded_folder, name=name, trust=True)
+    model = norman.load(name)
+    for call in (model, lambda given: norman.invoke(name, given)):
+        with pytest.raises(InputInvalid):
+            call(inputs)
+
+
+def test_loaded_code_raises_what_it_raises(norman, name, loaded_folder, cache) -> None:
+    norman.upload(loaded_folder, name=name, trust=True)
+    with pytest.raises(ModelFailed):
+        norman.invoke(name, x=["a", "b"], scale=0.5)
+    with pytest.raises(TypeError):
+        norman.load(name)(x=["a", "b"], scale=0.5)
+
+
+def test_kept_files_that_changed_are_fetched_again(norman, name, loaded_folder, cache) -> None:
+    norman.upload(loaded_folder, name=name, trust=True)
+    norman.load(name)
+    (kept,) = (cache / "bundles").iterdir()
+    (kept / "model.py").chmod(0o644)
+    (kept / "model.py").write_text("raise SystemExit('not what was trusted')")
+    assert norman.load(name)(x=[1])["text"] == ""
+
+
+def test_failed_version_cannot_be_loaded(norman, name, tmp_path, cache) -> None:
+    folder = write_model(tmp_path / "bad", "raise OSError('no weights')")
+    with pytest.raises(LoadFailed):
+        norman.upload(folder, name=name, trust=True)
+    with pytest.raises(NotReady, match="never loaded"):
+        norman.load(f"{name}@1")
+    assert not cache.exists()
