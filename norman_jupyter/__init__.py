@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from norman_jupyter.client.loading import LoadedModel
     from norman_jupyter.client.progress import Progress
     from norman_jupyter.client.results import InvokeResult
+    from norman_jupyter.client.submissions import BlockingSubmission, Submission
     from norman_jupyter.magics import load_ipython_extension, unload_ipython_extension
     from norman_protocol.errors import (
         BlobNotFound,
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
         Conflict,
         ExecutorUnavailable,
         Forbidden,
+        IdempotencyConflict,
         InputInvalid,
         InternalError,
         InterpreterRefused,
@@ -63,11 +65,13 @@ if TYPE_CHECKING:
 __all__ = [
     "BlobNotFound",
     "BlockingNorman",
+    "BlockingSubmission",
     "BundleInvalid",
     "Cancelled",
     "Conflict",
     "ExecutorUnavailable",
     "Forbidden",
+    "IdempotencyConflict",
     "InputInvalid",
     "InternalError",
     "InterpreterRefused",
@@ -94,6 +98,7 @@ __all__ = [
     "RuntimeMissing",
     "ServerNotFound",
     "StorageFull",
+    "Submission",
     "TimedOut",
     "TrustRequired",
     "Unauthenticated",
@@ -109,6 +114,8 @@ _HOMES = {
     "LoadedModel": "norman_jupyter.client.loading",
     "Norman": "norman_jupyter.client.asynchronous",
     "Progress": "norman_jupyter.client.progress",
+    "BlockingSubmission": "norman_jupyter.client.submissions",
+    "Submission": "norman_jupyter.client.submissions",
     "load_ipython_extension": "norman_jupyter.magics",
     "unload_ipython_extension": "norman_jupyter.magics",
 }

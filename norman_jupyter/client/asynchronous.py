@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
@@ -15,6 +16,7 @@ from norman_jupyter.client.local_asyncio import AsyncioLinks
 from norman_jupyter.client.metering import OnProgress
 from norman_jupyter.client.rest_transport import AsyncioHttp
 from norman_jupyter.client.results import InvokeResult
+from norman_jupyter.client.submissions import Submission
 from norman_jupyter.client.surroundings import make_discovery
 from norman_protocol.messages import InvocationState
 from norman_protocol.rest import (
@@ -370,6 +372,7 @@ class Norman(AsyncioCatalogue):
         state: InvocationState | None = None,
         limit: int = 50,
         cursor: str | None = None,
+        since: datetime | None = None,
     ) -> InvocationPage:
         """List recorded invocations, newest first.
 
@@ -381,8 +384,10 @@ class Norman(AsyncioCatalogue):
             Only those in this state, such as ``failed``.
         limit, cursor
             At most so many; ``next_cursor`` of one page gives the next one.
+        since
+            Only those accepted from this time on; a naive time is local.
         """
-        return await self._run(self._core.invocations(model, state, limit, cursor))
+        return await self._run(self._core.invocations(model, state, limit, cursor, since))
 
     async def invocation(self, id: str) -> InvocationDetail:  # noqa: A002 - the field's own name
         """Return one recorded invocation, with inputs and outputs where they were captured.
@@ -393,6 +398,86 @@ class Norman(AsyncioCatalogue):
             There is none of that id.
         """
         return await self._run(self._core.invocation(id))
+
+    async def submit(
+        self,
+        reference: str,
+        /,
+        inputs: Mapping[str, Any] | None = None,
+        *,
+        timeout_s: float | None = None,
+        idempotency_key: str | None = None,
+        **named: Any,
+    ) -> Submission:
+        """Hand a call to the server and come back for its answer, from here or elsewhere.
+
+        The call is kept before this returns: it goes on when this process, or the server, ends,
+        and its outputs are kept with it. It goes over REST.
+
+        Parameters
+        ----------
+        reference, inputs, timeout_s, named
+            As for `invoke`.
+        idempotency_key
+            Of at most 200 printable characters. A call with a key that was used before is the call
+            that was made then. Default: a new one.
+
+        Returns
+        -------
+        Submission
+            Has the invocation's ``id``; ``await`` it for the result.
+
+        Raises
+        ------
+        IdempotencyConflict
+            The key was used for another call.
+        ModelNotFound, VersionNotFound, NotReady, InputInvalid
+            It can't be called so; nothing was kept.
+        PayloadTooLarge, QueueFull
+            The inputs are too large to be kept, or too many calls are.
+        """
+        invocation_id = await self._run(
+            self._core.submit(reference, inputs, timeout_s, idempotency_key, named)
+        )
+        return Submission(
+            id=invocation_id,
+            _fetch=lambda wait_s: self._run(self._core.result(invocation_id, wait_s)),
+        )
+
+    async def cancel(self, id: str) -> InvocationDetail:  # noqa: A002 - the field's own name
+        """End a call, whoever made it, and return what is recorded of it.
+
+        Raises
+        ------
+        InvocationNotFound
+            There is none of that id.
+        Conflict
+            It ended before.
+        """
+        return await self._run(self._core.cancel(id))
+
+    async def replay(
+        self,
+        id: str,  # noqa: A002 - the field's own name
+        reference: str | None = None,
+        *,
+        timeout_s: float | None = None,
+    ) -> InvokeResult:
+        """Run the recorded inputs of a call again, as a new invocation that names the old one.
+
+        Parameters
+        ----------
+        reference
+            Run them with this version; default: the one that was called.
+
+        Raises
+        ------
+        InvocationNotFound
+            There is none of that id.
+        Conflict
+            Its inputs were not kept.
+        """
+        return await self._run(self._core.replay(id, reference, timeout_s))
 
     async def close(self) -> None:
         """Close the connections of the running loop. Harmless when repeated."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
@@ -15,6 +16,7 @@ from norman_jupyter.client.local_blocking import BlockingLinks
 from norman_jupyter.client.metering import OnProgress
 from norman_jupyter.client.rest_transport import BlockingHttp
 from norman_jupyter.client.results import InvokeResult
+from norman_jupyter.client.submissions import BlockingSubmission
 from norman_jupyter.client.surroundings import make_discovery
 from norman_protocol.messages import InvocationState
 from norman_protocol.rest import (
@@ -175,13 +177,50 @@ class BlockingNorman(BlockingCatalogue):
         state: InvocationState | None = None,
         limit: int = 50,
         cursor: str | None = None,
+        since: datetime | None = None,
     ) -> InvocationPage:
         """List recorded invocations, newest first; see `Norman.invocations`."""
-        return self._run(self._core.invocations(model, state, limit, cursor))
+        return self._run(self._core.invocations(model, state, limit, cursor, since))
 
     def invocation(self, id: str) -> InvocationDetail:  # noqa: A002 - the field's own name
         """Return one recorded invocation; see `Norman.invocation`."""
         return self._run(self._core.invocation(id))
+
+    def submit(
+        self,
+        reference: str,
+        /,
+        inputs: Mapping[str, Any] | None = None,
+        *,
+        timeout_s: float | None = None,
+        idempotency_key: str | None = None,
+        **named: Any,
+    ) -> BlockingSubmission:
+        """Hand a call to the server and come back for its answer; see `Norman.submit`.
+
+        ``wait()`` of what this returns gives the result.
+        """
+        invocation_id = self._run(
+            self._core.submit(reference, inputs, timeout_s, idempotency_key, named)
+        )
+        return BlockingSubmission(
+            id=invocation_id,
+            _fetch=lambda wait_s: self._run(self._core.result(invocation_id, wait_s)),
+        )
+
+    def cancel(self, id: str) -> InvocationDetail:  # noqa: A002 - the field's own name
+        """End a call, whoever made it; see `Norman.cancel`."""
+        return self._run(self._core.cancel(id))
+
+    def replay(
+        self,
+        id: str,  # noqa: A002 - the field's own name
+        reference: str | None = None,
+        *,
+        timeout_s: float | None = None,
+    ) -> InvokeResult:
+        """Run the recorded inputs of a call again; see `Norman.replay`."""
+        return self._run(self._core.replay(id, reference, timeout_s))
 
     def close(self) -> None:
         """Close all connections. Harmless when repeated."""

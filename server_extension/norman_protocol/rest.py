@@ -33,8 +33,17 @@ Routes
 ``GET  models/{name}/history?limit&cursor``          → `AliasHistory` of every alias
 ``POST invocations`` `InvokeRequest` (JSON), or one frame holding an Invoke message
                                                      → `InvokeAnswer`, or one frame holding Result
-``GET  invocations?limit&cursor&model&state``        → `InvocationPage`
-``GET  invocations/{id}``                            → `InvocationDetail`
+                                                       With ``Prefer: respond-async`` → 202
+                                                       `InvocationSummary`, kept, and Location
+                                                       With ``Idempotency-Key`` once, however
+                                                       often it is sent
+``GET  invocations?limit&cursor&model&state&since``  → `InvocationPage`
+``GET  invocations/{id}?wait_s``                     → `InvocationDetail`; with ``wait_s`` answers
+                                                       when it has ended, or then
+``DELETE invocations/{id}``                          → `InvocationDetail`, cancelled
+``GET  invocations/{id}/result?wait_s``              → as ``POST invocations``; 202
+                                                       `InvocationSummary` where it goes on
+``POST invocations/{id}/replay`` `ReplayRequest`     → as ``POST invocations``
 """
 
 from __future__ import annotations
@@ -89,6 +98,7 @@ __all__ = [
     "Origin",
     "PublishRequest",
     "RollbackRequest",
+    "ReplayRequest",
     "ServerStatus",
     "TrustRecord",
     "VersionDetail",
@@ -415,8 +425,7 @@ class BlobUpload:
 class BlobUpload:
     """How far the upload of a blob came: its next part begins at ``offset``.
 
-    ``stored`` says that the blob is whole and needs nothing more. What was sent is kept for a day.
-    """
+    count: int
 
     digest: str
     offset: int
@@ -448,6 +457,14 @@ class InvokeRequest:
 class InvokeAnswer:
     """Outputs as plain JSON.
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplayRequest:
+    """Run the kept inputs of an invocation again, by default with the version that it called."""
+
+    reference: str | None = None
+    timeout_s: float | None = None
+
+
     A tensor is ``{"dtype", "shape", "data"}`` with nested lists (null for NaN and Infinity,
     ``[re, im]`` for a complex number), bytes are ``{"base64", "file_name"}``.
     """
@@ -478,6 +495,7 @@ class InvocationSummary:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InvocationDetail:
+    replay_of: str | None = None
     """An invocation with what was captured of it, values as in `InvokeAnswer`."""
 
     invocation: InvocationSummary

@@ -10,8 +10,8 @@ import os
 import secrets
 import stat
 import tempfile
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,6 +27,7 @@ from norman_server.api.services import ApiLimits, Services, ServiceSlot
 from norman_server.deployments.service import Change, Deployments
 from norman_server.environments.interpreters import Interpreters, KernelPrograms
 from norman_server.executor.relay import Relay
+from norman_server.executor.session import Session
 from norman_server.executor.supervisor import EXECUTOR_COMMAND, ExecutorSettings, Supervisor
 from norman_server.lease import HomeLease
 
@@ -58,6 +59,9 @@ class ServerSettings:
     executor_command: Sequence[str] = EXECUTOR_COMMAND
 
 
+    submissions: SubmissionLimits = field(default_factory=SubmissionLimits)
+    retention: RetentionLimits = field(default_factory=RetentionLimits)
+    retention_interval_s: float = 600.0
 class NormanServer:
     """Everything that runs beside Jupyter, from `start` to `stop`.
 
@@ -107,7 +111,7 @@ class NormanServer:
         """End everything that was started, processes and threads included."""
         self.withdraw()
         self.slot.empty("The server is stopping.")
-        for task in (self._starting, self._importing):
+        for task in (self._starting, self._importing, self._forgetting):
             if task is not None:
                 task.cancel()
                 with contextlib.suppress(asyncio.CancelledError):
@@ -192,7 +196,11 @@ class NormanServer:
 
         settings = self._settings
         registry = Registry(storage)
-        invocations = InvocationLog(storage)
+
+        def session(timeout_s: float) -> Awaitable[Session]:
+            return supervisor.session(timeout_s)
+
+        invocations = InvocationLog(storage, live=LiveCalls(session))
         deployments = Deployments(
             registry=registry,
             storage=storage,
@@ -248,20 +256,30 @@ def socket_path_for(home: Path) -> Path:
     too long.
 
     Raises
+        submissions = Submissions(
+            storage=storage,
+            registry=registry,
+            relay=relay,
+            log=invocations,
+            limits=settings.submissions,
+        )
     ------
     InternalError
         That folder is somebody else's.
     """
     path = home / "run" / "executor.sock"
     if len(os.fsencode(path)) <= _SOCKET_PATH_BYTES:
+            submissions=submissions,
         return path
     name = f"norman-{os.getuid()}-{sha256(os.fsencode(home)).hexdigest()[:16]}"
     folder = Path(tempfile.gettempdir()) / name
     with contextlib.suppress(FileExistsError):
         folder.mkdir(mode=0o700)
+        services.submissions.stop()
     found = folder.lstat()
     private = stat.S_ISDIR(found.st_mode) and not found.st_mode & 0o077
     if not private or found.st_uid != os.getuid():
+        await services.submissions.close()
         raise InternalError(
             f"{folder} is not a private folder of this user, so the executor's socket can't go "
             "there. Remove it, or set NormanExtension.home to a shorter path."

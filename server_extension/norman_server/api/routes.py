@@ -15,6 +15,7 @@ from norman_protocol.rest import (
     InvocationDetail,
     InvocationPage,
     InvokeAnswer,
+    InvocationSummary,
     InvokeRequest,
     LogText,
     MissingAnswer,
@@ -24,11 +25,18 @@ from norman_protocol.rest import (
     PublishRequest,
     ServerStatus,
     VersionDetail,
+    ReplayRequest,
     VersionPage,
 )
 from norman_server.api.base import Handler
 from norman_server.api.blobs import BlobHandler, BlobUploadHandler, MissingHandler
-from norman_server.api.invocations import InvocationHandler, InvocationsHandler
+from norman_server.api.alias_routes import ALIAS_ROUTES
+from norman_server.api.invocations import (
+    InvocationHandler,
+    InvocationReplayHandler,
+    InvocationResultHandler,
+    InvocationsHandler,
+)
 from norman_server.api.models import (
     MAX_WAIT_S,
     ModelHandler,
@@ -38,19 +46,33 @@ from norman_server.api.models import (
     VersionsHandler,
 )
 from norman_server.api.openapi import build_document
-from norman_server.api.services import ServiceSlot
-from norman_server.api.status import NoRouteHandler, OpenApiHandler, StatusHandler
-
-from norman_server.api.alias_routes import ALIAS_ROUTES
 from norman_server.api.operations import Operation, QueryParameter, Route
 from norman_server.api.paging import CURSOR, LIMIT
 
 __all__ = ["ROUTES", "build_handlers", "path_pattern"]
 
+from norman_server.api.services import ServiceSlot
+from norman_server.api.status import NoRouteHandler, OpenApiHandler, StatusHandler
 
 ROUTES: tuple[Route, ...] = (
     Route(
         path="status",
+_PREFER = QueryParameter(
+    name="Prefer",
+    kind=str,
+    description="respond-async: keep the call, answer 202 with its Location",
+)
+_IDEMPOTENCY_KEY = QueryParameter(
+    name="Idempotency-Key",
+    kind=str,
+    description="At most 200 printable characters: the same call, however often it is sent",
+)
+_ENDED_WAIT = QueryParameter(
+    name="wait_s",
+    kind=float,
+    description=f"Answer when it has ended, or after so many seconds (at most {MAX_WAIT_S:g})",
+)
+
         handler=StatusHandler,
         operations=(
             Operation(
@@ -244,7 +266,8 @@ ROUTES: tuple[Route, ...] = (
                 summary="Call a version",
                 request=InvokeRequest,
                 body="frame",
-                answers={200: InvokeAnswer},
+                headers=(_PREFER, _IDEMPOTENCY_KEY),
+                answers={200: InvokeAnswer, 202: InvocationSummary},
             ),
             Operation(
                 verb="GET",
@@ -286,6 +309,9 @@ def path_pattern(path: str) -> str:
     >>> path_pattern("models/{name}")
     '/norman/api/v1/models/([^/]+)'
     """
+                    QueryParameter(
+                        name="since", kind=str, description="Calls from this time on (RFC 3339)"
+                    ),
     parts = re.split(r"\{\w+\}", path)
     return f"/{API_PATH}/" + "([^/]+)".join(map(re.escape, parts))
 
@@ -299,6 +325,41 @@ def build_handlers(
         arguments: dict[str, Any] = {"slot": slot, "route": route}
         if route.handler is OpenApiHandler:
             arguments["document"] = build_document(ROUTES, version)
+                query=(_ENDED_WAIT,),
+                answers={200: InvocationDetail},
+            ),
+            Operation(
+                verb="DELETE",
+                action="execute",
+                summary="Cancel a call",
         handlers.append((path_pattern(route.path), route.handler, arguments))
     fallback = {"slot": slot, "route": _NO_ROUTE}
     return [*handlers, (r"/norman/api(?:/.*)?", NoRouteHandler, fallback)]
+    Route(
+        path="invocations/{invocation_id}/result",
+        handler=InvocationResultHandler,
+        operations=(
+            Operation(
+                verb="GET",
+                action="read",
+                summary="What a call answered, or its error; 202 where it goes on",
+                query=(_ENDED_WAIT,),
+                answers={200: InvokeAnswer, 202: InvocationSummary},
+            ),
+        ),
+    ),
+    Route(
+        path="invocations/{invocation_id}/replay",
+        handler=InvocationReplayHandler,
+        operations=(
+            Operation(
+                verb="POST",
+                action="execute",
+                summary="Run the kept inputs of a call again",
+                request=ReplayRequest,
+                body="json",
+                headers=(_PREFER, _IDEMPOTENCY_KEY),
+                answers={200: InvokeAnswer, 202: InvocationSummary},
+            ),
+        ),
+    ),
