@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 
 from norman_jupyter.client.effects import Steps, work
+from norman_jupyter.client.handover import Handover, hand_over
 from norman_jupyter.client.metering import Meter, OnProgress
+from norman_jupyter.client.packing import send_small
 from norman_jupyter.client.patience import Call, patiently
 from norman_jupyter.client.progress import Progress
 from norman_jupyter.client.rest import (
@@ -18,9 +21,15 @@ from norman_jupyter.client.rest import (
     version_path,
 )
 from norman_jupyter.client.sending import send_blob
-from norman_jupyter.packaging.folders import LocalBundle
-from norman_jupyter.packaging.hashing import BundleHasher
-from norman_protocol.errors import BundleInvalid, InternalError, error_from_wire
+from norman_jupyter.packaging.folders import LocalBundle, LocalFile
+from norman_jupyter.packaging.hashing import BundleHasher, make_manifest
+from norman_protocol.errors import (
+    BundleInvalid,
+    InternalError,
+    Interrupted,
+    ProtocolViolation,
+    error_from_wire,
+)
 from norman_protocol.references import Reference
 from norman_protocol.rest import (
     Manifest,
@@ -33,13 +42,21 @@ from norman_protocol.rest import (
 __all__ = ["OnProgress", "transfer_bundle"]
 
 _HASH_STEP_BYTES = 64 << 20
+_HANDED_OVER_BYTES = 8 << 20
+"""A smaller file is hashed here first, which costs little and spares a descriptor's way."""
+
 _DIGESTS_PER_QUESTION = 5000
 _WAIT_S = 10.0
 _ANSWER_GRACE_S = 30.0
 
 
 def transfer_bundle(
-    call: Call, bundle: LocalBundle, name: str, request: PublishRequest, tell: OnProgress
+    call: Call,
+    connect: Callable[[], Handover | None],
+    bundle: LocalBundle,
+    name: str,
+    request: PublishRequest,
+    tell: OnProgress,
 ) -> Steps[VersionDetail]:
     """Send a bundle and wait until its version is ready.
 
@@ -47,6 +64,8 @@ def transfer_bundle(
     ----------
     call
         Sends a request to the server.
+    connect
+        Connects for files to be given by descriptor; None where they can't be. Blocks.
     request
         What to publish; its manifest is put in here.
 
@@ -60,54 +79,116 @@ def transfer_bundle(
         Anything else that the server refuses.
     """
     patient = patiently(call)
-    manifest = yield from _hash(bundle, tell)
-    yield from _send_missing(call, bundle, manifest, tell)
-    request = dataclasses.replace(request, manifest=manifest)
+    blobs = _Blobs(call=call, bundle=bundle, tell=tell, link=(yield from work(connect)))
     try:
-        version = yield from _publish(patient, name, request)
-    except BundleInvalid as error:
-        if not error.digests:
-            raise
-        # Blobs that were stored a moment ago are gone: the server cleaned up. Send them again.
-        yield from _send_missing(call, bundle, manifest, tell)
-        version = yield from _publish(patient, name, request)
+        manifest = yield from blobs.digest()
+        yield from blobs.send_missing(manifest)
+        request = dataclasses.replace(request, manifest=manifest)
+        try:
+            version = yield from _publish(patient, name, request)
+        except BundleInvalid as error:
+            if not error.digests:
+                raise
+            # Blobs that were stored a moment ago are gone: the server cleaned up. Send them again.
+            yield from blobs.send_missing(manifest)
+            version = yield from _publish(patient, name, request)
+    finally:
+        blobs.close()
     return (yield from _wait(patient, version, tell))
 
 
-def _hash(bundle: LocalBundle, tell: OnProgress) -> Steps[Manifest]:
-    count = len(bundle.files)
-    text = f"hashing {bundle.files[0].path if count == 1 else f'{count} files'}"
-    meter = Meter(tell=tell, stage="hashing", total_bytes=bundle.size_bytes, message=text)
-    meter.begin()
-    hasher = BundleHasher(bundle.files)
-    unfinished = True
-    while unfinished:
-        unfinished = yield from work(partial(hasher.advance, _HASH_STEP_BYTES))
-        meter.add(hasher.done_bytes - meter.done_bytes)
-    return (yield from work(hasher.manifest))
+@dataclass(slots=True, kw_only=True)
+class _Blobs:
+    """The files of a bundle on their way to the server.
 
+    Where it takes them by descriptor, it hashes the large ones while it copies them, and nothing
+    is read here; that way ends with the server, and REST goes on with its successor.
+    """
 
-def _send_missing(
-    call: Call, bundle: LocalBundle, manifest: Manifest, tell: OnProgress
-) -> Steps[None]:
-    sources = {entry.digest: file for entry, file in zip(manifest.files, bundle.files, strict=True)}
-    missing = yield from _ask_missing(patiently(call), tuple(sources))
-    total_bytes = sum(sources[digest].size_bytes for digest in missing)
-    meter = Meter(
-        tell=tell,
-        stage="sending",
-        total_bytes=total_bytes,
-        message="sending nothing: the server has it all",
-    )
-    if not missing:
+    call: Call
+    bundle: LocalBundle
+    tell: OnProgress
+    link: Handover | None
+
+    def close(self) -> None:
+        """End the connection for descriptors."""
+        if self.link is not None:
+            self.link.close()
+            self.link = None
+
+    def digest(self) -> Steps[Manifest]:
+        """Find every file's digest; the large ones may be stored when this is done."""
+        files = self.bundle.files
+        large = [file for file in files if file.size_bytes >= _HANDED_OVER_BYTES]
+        if self.link is None:
+            large = []
+        handed = {file.path for file in large}
+        digests: dict[str, str] = {}
+        yield from self._hash([file for file in files if file.path not in handed], digests)
+        yield from self._hand_over(large, digests)
+        yield from self._hash([file for file in large if file.path not in digests], digests)
+        return (yield from work(lambda: make_manifest(files, [digests[one.path] for one in files])))
+
+    def _hash(self, files: Sequence[LocalFile], digests: dict[str, str]) -> Steps[None]:
+        if not files:
+            return
+        text = f"hashing {files[0].path if len(files) == 1 else f'{len(files)} files'}"
+        size_bytes = sum(file.size_bytes for file in files)
+        meter = Meter(tell=self.tell, stage="hashing", total_bytes=size_bytes, message=text)
         meter.begin()
-    for index, digest in enumerate(missing, start=1):
-        file = sources[digest]
-        place = f" ({index} of {len(missing)})" if len(missing) > 1 else ""
-        meter.message = f"sending {file.path}{place}"
-        if index == 1:
+        hasher = BundleHasher(files)
+        unfinished = True
+        while unfinished:
+            unfinished = yield from work(partial(hasher.advance, _HASH_STEP_BYTES))
+            meter.add(hasher.done_bytes - meter.done_bytes)
+        digests.update(zip([file.path for file in files], hasher.digests, strict=True))
+
+    def _hand_over(self, files: Sequence[LocalFile], digests: dict[str, str]) -> Steps[None]:
+        meter = self._sending(sum(file.size_bytes for file in files))
+        for index, file in enumerate(files, start=1):
+            _name(meter, file, index, len(files))
+            found = yield from self._give(file, None, meter)
+            if found is None:
+                return
+            digests[file.path] = found
+
+    def send_missing(self, manifest: Manifest) -> Steps[None]:
+        """Send what the server lacks of a manifest."""
+        files = zip(manifest.files, self.bundle.files, strict=True)
+        sources = {entry.digest: file for entry, file in files}
+        missing = yield from _ask_missing(patiently(self.call), tuple(sources))
+        meter = self._sending(sum(sources[digest].size_bytes for digest in missing))
+        if not missing:
             meter.begin()
-        yield from send_blob(call, digest, file, meter)
+        alone = yield from send_small(patiently(self.call), sources, missing, meter)
+        for index, digest in enumerate(alone, start=1):
+            file = sources[digest]
+            _name(meter, file, index, len(alone))
+            if (yield from self._give(file, digest, meter)) is None:
+                yield from send_blob(self.call, digest, file, meter)
+
+    def _give(self, file: LocalFile, digest: str | None, meter: Meter) -> Steps[str | None]:
+        """Give a file by its descriptor; None where that can't be done any more."""
+        if self.link is None:
+            return None
+        before = meter.done_bytes
+        try:
+            return (yield from hand_over(self.link, file, digest, meter))
+        except (Interrupted, ProtocolViolation):
+            self.close()
+            meter.rewind(before)
+            return None
+
+    def _sending(self, total_bytes: int) -> Meter:
+        text = "sending nothing: the server has it all"
+        return Meter(tell=self.tell, stage="sending", total_bytes=total_bytes, message=text)
+
+
+def _name(meter: Meter, file: LocalFile, index: int, count: int) -> None:
+    place = f" ({index} of {count})" if count > 1 else ""
+    meter.message = f"sending {file.path}{place}"
+    if index == 1:
+        meter.begin()
 
 
 def _ask_missing(call: Call, digests: Sequence[str]) -> Steps[tuple[str, ...]]:

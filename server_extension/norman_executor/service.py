@@ -16,7 +16,7 @@ from norman_executor.calls import Call, ended_record, failure_answer, result_ans
 from norman_executor.deployments import Deployment, DeploymentEvents
 from norman_executor.devices import list_devices
 from norman_executor.journal import Journal
-from norman_executor.peers import check_peer, user_name
+from norman_executor.peers import user_name
 from norman_executor.replicas import ReplicaSettings
 from norman_executor.routing import Routes
 from norman_executor.sessions import Session
@@ -48,6 +48,7 @@ from norman_protocol.messages import (
     Started,
     Status,
 )
+from norman_protocol.peers import check_peer
 
 __all__ = ["ExecutorService"]
 

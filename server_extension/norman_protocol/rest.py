@@ -15,6 +15,8 @@ Routes
                                                        With ``Upload-Offset`` and ``Upload-Length``
                                                        a part: 202 `BlobUpload` until it is whole
 ``GET  blobs/{digest}/upload``                       → `BlobUpload`: where to go on
+``POST blobs/pack`` a pack (`norman_protocol.packs`) → `PackStored`
+``POST blobs/fetch`` `FetchRequest`                  → a pack of these blobs
 ``GET  blobs/{digest}``                              → the raw bytes, always whole; HEAD: their size
 ``GET  models?limit&cursor&search``                  → `ModelPage`
 ``GET  models/{name}``                               → `ModelDetail`
@@ -67,8 +69,6 @@ __all__ = [
     "FRAME_MEDIA_TYPE",
     "UPLOAD_LENGTH",
     "UPLOAD_OFFSET",
-    "UPLOAD_LENGTH",
-    "UPLOAD_OFFSET",
     "AliasChange",
     "AliasHistory",
     "AliasPage",
@@ -76,11 +76,11 @@ __all__ = [
     "AliasSummary",
     "BlobStored",
     "BlobUpload",
-    "BlobUpload",
     "Difference",
     "EditRequest",
     "ErrorBody",
     "ExecutorStatus",
+    "FetchRequest",
     "FileDifference",
     "FileEntry",
     "InvocationDetail",
@@ -96,9 +96,10 @@ __all__ = [
     "ModelPage",
     "ModelSummary",
     "Origin",
+    "PackStored",
     "PublishRequest",
-    "RollbackRequest",
     "ReplayRequest",
+    "RollbackRequest",
     "ServerStatus",
     "TrustRecord",
     "VersionDetail",
@@ -422,14 +423,17 @@ class BlobUpload:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BlobUpload:
-    """How far the upload of a blob came: its next part begins at ``offset``.
+class PackStored:
+    """So many blobs of a pack are on disk, verified and synced."""
 
     count: int
 
-    digest: str
-    offset: int
-    stored: bool = False
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FetchRequest:
+    """Give these blobs in one pack; together they fit one."""
+
+    digests: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -454,16 +458,16 @@ class InvokeRequest:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class InvokeAnswer:
-    """Outputs as plain JSON.
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class ReplayRequest:
     """Run the kept inputs of an invocation again, by default with the version that it called."""
 
     reference: str | None = None
     timeout_s: float | None = None
 
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InvokeAnswer:
+    """Outputs as plain JSON.
 
     A tensor is ``{"dtype", "shape", "data"}`` with nested lists (null for NaN and Infinity,
     ``[re, im]`` for a complex number), bytes are ``{"base64", "file_name"}``.
@@ -491,11 +495,11 @@ class InvocationSummary:
     input_bytes: int
     output_bytes: int | None
     error_code: str | None
+    replay_of: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InvocationDetail:
-    replay_of: str | None = None
     """An invocation with what was captured of it, values as in `InvokeAnswer`."""
 
     invocation: InvocationSummary

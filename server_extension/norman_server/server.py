@@ -29,6 +29,10 @@ from norman_server.environments.interpreters import Interpreters, KernelPrograms
 from norman_server.executor.relay import Relay
 from norman_server.executor.session import Session
 from norman_server.executor.supervisor import EXECUTOR_COMMAND, ExecutorSettings, Supervisor
+from norman_server.handover import HandoverServer
+from norman_server.invocations.live import LiveCalls
+from norman_server.invocations.retention import Retention, RetentionLimits
+from norman_server.invocations.submissions import SubmissionLimits, Submissions
 from norman_server.lease import HomeLease
 
 if TYPE_CHECKING:
@@ -55,13 +59,13 @@ class ServerSettings:
     executor: ExecutorLimits
     api: ApiLimits
     rest_call_limit: int
+    submissions: SubmissionLimits = field(default_factory=SubmissionLimits)
+    retention: RetentionLimits = field(default_factory=RetentionLimits)
+    retention_interval_s: float = 600.0
     allowed_interpreters: Sequence[str] = ()
     executor_command: Sequence[str] = EXECUTOR_COMMAND
 
 
-    submissions: SubmissionLimits = field(default_factory=SubmissionLimits)
-    retention: RetentionLimits = field(default_factory=RetentionLimits)
-    retention_interval_s: float = 600.0
 class NormanServer:
     """Everything that runs beside Jupyter, from `start` to `stop`.
 
@@ -96,6 +100,8 @@ class NormanServer:
         self._storage: Storage | None = None
         self._starting: asyncio.Task[None] | None = None
         self._importing: asyncio.Task[None] | None = None
+        self._handover: HandoverServer | None = None
+        self._forgetting: asyncio.Task[None] | None = None
         self.slot = ServiceSlot(token=self._token, user=_owner(), limits=settings.api)
 
     def start(self) -> None:
@@ -116,6 +122,9 @@ class NormanServer:
                 task.cancel()
                 with contextlib.suppress(asyncio.CancelledError):
                     await task
+        if self._handover is not None:
+            await self._handover.close()
+            self._handover = None
         if self._services is not None:
             await self._stop_services(self._services)
             self._services = None
@@ -155,6 +164,19 @@ class NormanServer:
             services.invocations.run(_IMPORT_INTERVAL_S), name="norman-journal-import"
         )
         await services.deployments.resume()
+        await services.submissions.recover()
+        retention = Retention(self._storage, settings.retention)
+        self._forgetting = asyncio.create_task(
+            retention.run(settings.retention_interval_s), name="norman-retention"
+        )
+        self._handover = HandoverServer(
+            _transfer_path(socket_path),
+            registry=services.registry,
+            server_id=self._server_id,
+            token=self._token,
+            limit_bytes=settings.api.blob_bytes,
+        )
+        self._handover.start()
         self.slot.fill(services)
 
     async def _take_home(self) -> None:
@@ -183,6 +205,7 @@ class NormanServer:
             server_pid=os.getpid(),
             server_started_at=psutil.Process().create_time(),
             socket_path=str(socket_path),
+            transfer_path=str(_transfer_path(socket_path)),
             version=self._settings.version,
         )
         announcement = Announcement(self._settings.runtime_folder, record)
@@ -233,20 +256,30 @@ class NormanServer:
             body_limit_bytes=settings.executor.body_limit_bytes,
             wait_ready=supervisor.session,
         )
+        submissions = Submissions(
+            storage=storage,
+            registry=registry,
+            relay=relay,
+            log=invocations,
+            limits=settings.submissions,
+        )
         return Services(
             server_id=self._server_id,
             version=settings.version,
             registry=registry,
             deployments=deployments,
             invocations=invocations,
+            submissions=submissions,
             relay=relay,
             supervisor=supervisor,
         )
 
     async def _stop_services(self, services: Services) -> None:
+        services.submissions.stop()
         await services.deployments.close()
         await services.supervisor.stop()
         services.relay.close()
+        await services.submissions.close()
 
 
 def socket_path_for(home: Path) -> Path:
@@ -256,35 +289,29 @@ def socket_path_for(home: Path) -> Path:
     too long.
 
     Raises
-        submissions = Submissions(
-            storage=storage,
-            registry=registry,
-            relay=relay,
-            log=invocations,
-            limits=settings.submissions,
-        )
     ------
     InternalError
         That folder is somebody else's.
     """
     path = home / "run" / "executor.sock"
     if len(os.fsencode(path)) <= _SOCKET_PATH_BYTES:
-            submissions=submissions,
         return path
     name = f"norman-{os.getuid()}-{sha256(os.fsencode(home)).hexdigest()[:16]}"
     folder = Path(tempfile.gettempdir()) / name
     with contextlib.suppress(FileExistsError):
         folder.mkdir(mode=0o700)
-        services.submissions.stop()
     found = folder.lstat()
     private = stat.S_ISDIR(found.st_mode) and not found.st_mode & 0o077
     if not private or found.st_uid != os.getuid():
-        await services.submissions.close()
         raise InternalError(
             f"{folder} is not a private folder of this user, so the executor's socket can't go "
             "there. Remove it, or set NormanExtension.home to a shorter path."
         )
     return folder / "executor.sock"
+
+
+def _transfer_path(socket_path: Path) -> Path:
+    return socket_path.with_name("transfer.sock")
 
 
 def _make_home(home: Path) -> None:

@@ -240,3 +240,12 @@ def test_suspending_a_blob_that_was_begun_as_a_whole_forgets_it(store: BlobStore
         writer.write(b"0")
         writer.suspend()
     assert store.offset(digest) == 0
+
+
+def test_blobs_stored_together_are_each_there(store: BlobStore):
+    blobs = [(digest_of(data), data) for data in (b"", b"a", b"b" * 100_000)]
+    store.store_all(blobs)
+    store.store_all(blobs[1:])
+    for digest, data in blobs:
+        with store.open(digest) as blob:
+            assert blob.read() == data

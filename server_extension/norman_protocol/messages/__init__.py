@@ -1,9 +1,11 @@
 """Messages between processes: typed values to frames and back.
 
-Three channels use them. *Data* (kernel or server → executor): Hello, Welcome, Invoke, Cancel,
+Four channels use them. *Data* (kernel or server → executor): Hello, Welcome, Invoke, Cancel,
 Result, Failure. *Control* (server → executor, over an inherited socket pair whose end-of-file ends
 the executor): Configure, Deploy, Start, Stop, Route, Forget, GetStatus and their answers. *Worker*
 (executor → worker, over an inherited socket pair): Load, Loaded, Predict, Prediction, Failure.
+*Transfer* (client →
+server, a Unix socket): Hello, Welcome, Offer with a file's descriptor, Copying, Kept, Failure.
 The journal holds Accepted and Ended as frames in a file.
 
 A request carries an ``id`` chosen by who asks, unique on its connection; the answer echoes it.
@@ -36,6 +38,7 @@ from norman_protocol.messages.control import (
 )
 from norman_protocol.messages.data import Cancel, Failure, Hello, Invoke, Result, Welcome
 from norman_protocol.messages.journal import Accepted, Ended
+from norman_protocol.messages.transfer import Copying, Kept, Offer
 from norman_protocol.messages.worker import Load, Loaded, Predict, Prediction
 
 __all__ = [
@@ -45,6 +48,7 @@ __all__ = [
     "CancelInvocation",
     "Configure",
     "Configured",
+    "Copying",
     "Deploy",
     "DeploymentStatus",
     "DeviceStatus",
@@ -58,9 +62,11 @@ __all__ = [
     "Hello",
     "InvocationState",
     "Invoke",
+    "Kept",
     "Load",
     "Loaded",
     "Message",
+    "Offer",
     "Predict",
     "Prediction",
     "ReplicaChanged",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -12,8 +12,10 @@ from typing import BinaryIO
 from norman_bundle.manifest import bundle_digest, check_manifest, parse_digest
 from norman_bundle.remotes import strip_credentials
 from norman_bundle.trust import require_trust
+from norman_protocol.frames import Buffer
 from norman_protocol.logs import clean_log
 from norman_protocol.messages import VersionState
+from norman_protocol.packs import read_pack
 from norman_protocol.references import Reference, parse_alias, parse_name
 from norman_protocol.rest import (
     AliasChange,
@@ -48,6 +50,7 @@ from norman_server.registry.checks import check_edit, check_texts, version_ident
 from norman_server.registry.comparing import compare_versions
 from norman_server.registry.cursors import read_cursor, read_number_cursor
 from norman_server.registry.editing import edit_version
+from norman_server.registry.packs import check_pack, read_small
 from norman_server.registry.publishing import fail_version, finish_version, publish_version
 from norman_server.registry.queries import (
     alias_history,
@@ -63,6 +66,7 @@ from norman_server.registry.rendering import alias_change
 from norman_server.registry.selecting import select_version
 from norman_server.registry.uploads import RecordedWriter, check_blobs, find_format
 from norman_server.storage.blobs.base import BlobWriter
+from norman_server.storage.blobs.copying import hash_file
 from norman_server.storage.logs import read_tail
 from norman_server.storage.opening import Storage
 from norman_server.storage.trees import make_tree
@@ -133,6 +137,53 @@ class Registry:
         parse_digest(digest)
         return RecordedWriter(digest, self._blobs.resume(digest, offset), self._database)
 
+    def take_file(
+        self,
+        source: int,
+        *,
+        size_bytes: int,
+        digest: str | None,
+        on_done: Callable[[int], None],
+    ) -> tuple[str, int]:
+        """Store a file of this host as a blob, unless it is one. Synchronous: call it in a thread.
+
+        Parameters
+        ----------
+        source
+            Descriptor, open for reading.
+        digest
+            What the sender found; None where that shows here.
+        on_done
+            Told now and then how many bytes are done; what it raises ends the copy.
+
+        Returns
+        -------
+        tuple
+            The digest, and how many bytes were copied: none where it was stored already.
+
+        Raises
+        ------
+        RequestInvalid
+            The digest is none.
+        BundleInvalid
+            The bytes have another one, or the file is shorter; nothing is kept.
+        """
+        if digest is not None:
+            parse_digest(digest)
+        elif self._database.read_now(lambda rows: rows.blobs.any_of_size(size_bytes)):
+            # It may be that very blob: to find out costs less than to store it twice.
+            digest = hash_file(source, size_bytes, on_done)
+        if digest is not None and self._is_stored(digest, size_bytes):
+            return digest, 0
+        found = self._blobs.copy_in(source, size_bytes, digest=digest, on_done=on_done)
+        now = self._now()
+        self._database.write_now(lambda rows: rows.blobs.add(found, size_bytes, now))
+        return found, size_bytes
+
+    def _is_stored(self, digest: str, size_bytes: int) -> bool:
+        noted = self._database.read_now(lambda rows: rows.blobs.sizes([digest]))
+        return noted.get(digest) == size_bytes == self._blobs.size(digest)
+
     async def upload_state(self, digest: str) -> BlobUpload:
         """Return how far the upload of a blob came.
 
@@ -146,6 +197,38 @@ class Registry:
             return BlobUpload(digest=digest, offset=size_bytes, stored=True)
         offset = await self._files.run(lambda: self._blobs.offset(digest))
         return BlobUpload(digest=digest, offset=offset)
+
+    def take_pack(self, pack: Buffer) -> int:
+        """Store the blobs of a pack, and return how many. Synchronous: call it in a thread.
+
+        Raises
+        ------
+        RequestInvalid
+            The bytes are no pack.
+        BundleInvalid
+            A blob has other bytes than its digest says; none of the pack is stored.
+        """
+        blobs = dict(read_pack(pack))
+        check_pack(blobs)
+        self._blobs.store_all(tuple(blobs.items()))
+        sizes = {digest: data.nbytes for digest, data in blobs.items()}
+        now = self._now()
+        self._database.write_now(lambda rows: rows.blobs.add_all(sizes, now))
+        return len(blobs)
+
+    def read_blobs(self, digests: Sequence[str], limit_bytes: int) -> list[tuple[str, bytes]]:
+        """Read small blobs, each once. Synchronous: call it in a thread.
+
+        Raises
+        ------
+        RequestInvalid
+            One is no digest, or they are too many for a pack.
+        PayloadTooLarge
+            Together they are too long for a pack.
+        BlobNotFound
+            One isn't stored.
+        """
+        return read_small(self._blobs, digests, limit_bytes)
 
     def open_blob(self, digest: str) -> BinaryIO:
         """Open a stored blob for reading. Synchronous: open, read and close it in a thread.
@@ -180,12 +263,10 @@ class Registry:
             It runs code on load, and the request doesn't allow that.
         """
         name = parse_name(name)
-        check_texts(request)
-        check_manifest(request.manifest)
-        digests = tuple(dict.fromkeys(entry.digest for entry in request.manifest.files))
-        check_blobs(request.manifest, await self._stored(digests))
+        # In threads: a manifest of thousands of files would hold the event loop for long.
+        stored = await self._stored(await self._files.run(partial(_check_request, request)))
         publication = await self._files.run(
-            partial(self._examine, name, request, user, interpreter)
+            partial(self._examine, name, request, stored, user, interpreter)
         )
         return await self._database.write(lambda rows: publish_version(rows, publication))
 
@@ -438,8 +519,14 @@ class Registry:
         )
 
     def _examine(
-        self, name: str, request: PublishRequest, user: str, interpreter: str | None
+        self,
+        name: str,
+        request: PublishRequest,
+        stored: Mapping[str, int],
+        user: str,
+        interpreter: str | None,
     ) -> Publication:
+        check_blobs(request.manifest, stored)
         bundle_format = find_format(request.manifest, self._blobs)
         shown = request.origin.source_path or bundle_format.entry
         require_trust(bundle_format, trusted=request.trust, path=shown)
@@ -464,6 +551,13 @@ class Registry:
             trust=trust if bundle_format.runs_code else None,
             activate=request.activate,
         )
+
+
+def _check_request(request: PublishRequest) -> tuple[str, ...]:
+    """Check a request by itself, and return the digests of its blobs, each once."""
+    check_texts(request)
+    check_manifest(request.manifest)
+    return tuple(dict.fromkeys(entry.digest for entry in request.manifest.files))
 
 
 def _without_credentials(origin: Origin) -> Origin:

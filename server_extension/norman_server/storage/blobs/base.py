@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
@@ -98,6 +99,27 @@ class BlobStore(ABC):
         """
 
     @abstractmethod
+    def copy_in(
+        self, source: int, size_bytes: int, *, digest: str | None, on_done: Callable[[int], None]
+    ) -> str:
+        """Store the first bytes of an open file, and return their digest.
+
+        Parameters
+        ----------
+        digest
+            What they must have; None where that shows here.
+        on_done
+            Told now and then how many bytes are done; what it raises ends the copy.
+
+        Raises
+        ------
+        BundleInvalid
+            They have another digest, or the file is shorter; nothing is kept.
+        StorageFull, InternalError
+            The disk is full or failed; nothing is kept.
+        """
+
+    @abstractmethod
     def offset(self, digest: str) -> int:
         """Return how many bytes of an unfinished blob are kept, 0 where there is none."""
 
@@ -117,6 +139,16 @@ class BlobStore(ABC):
         ------
         BundleInvalid
             The blob isn't stored.
+        """
+
+    @abstractmethod
+    def store_all(self, blobs: Sequence[tuple[str, Buffer]]) -> None:
+        """Store small blobs whose digests were checked; all of them are durable after this.
+
+        Raises
+        ------
+        StorageFull, InternalError
+            The disk is full or failed; some of them may be stored.
         """
 
     @abstractmethod

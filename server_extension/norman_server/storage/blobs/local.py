@@ -6,18 +6,29 @@ import contextlib
 import hashlib
 import logging
 import os
+import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from io import FileIO
 from pathlib import Path
 from typing import BinaryIO, Final
 
 from norman_protocol.errors import BlobNotFound, BundleInvalid
+from norman_protocol.frames import Buffer
 from norman_protocol.identifiers import new_id
 from norman_server.storage.blobs.base import BlobStore, BlobWriter
-from norman_server.storage.blobs.partial import PartialBlobs
-from norman_server.storage.blobs.writing import Checkpoint, FileWriter, pass_on
+from norman_server.storage.blobs.copying import copy_hashed
+from norman_server.storage.blobs.packing import settle_all
+from norman_server.storage.blobs.partial import PARTIAL_SUFFIX, PartialBlobs
+from norman_server.storage.blobs.writing import (
+    Checkpoint,
+    FileWriter,
+    pass_on,
+    settle,
+    wrong_digest,
+)
 from norman_server.storage.faults import disk_faults
-from norman_server.storage.files import clone_file, make_folder
+from norman_server.storage.files import clone_file, hold_file, is_held, make_folder
 
 __all__ = ["ABANDONED_S", "LocalBlobStore"]
 
@@ -39,7 +50,8 @@ class LocalBlobStore(BlobStore):
     folder
         Made where it isn't there.
     abandoned_s
-        What lies longer than this, untouched, in ``incoming`` is removed by `sweep`, and now.
+        An unfinished blob that lies longer than this is removed by `sweep`, and now; what only
+        its writer could have finished goes with that one.
     checkpoint
         Told each step on the way to a durable blob; see `Checkpoint`.
     """
@@ -54,6 +66,7 @@ class LocalBlobStore(BlobStore):
         self._blobs = folder / "sha256"
         self._incoming = folder / "incoming"
         self._abandoned_s = abandoned_s
+        self._naming = threading.Lock()
         self._checkpoint = checkpoint
         self._partial = PartialBlobs(self._incoming, self._path, checkpoint)
         with disk_faults("opening the store of blobs"):
@@ -64,11 +77,11 @@ class LocalBlobStore(BlobStore):
 
     def begin(self, digest: str) -> BlobWriter:
         """Begin to store a blob; see the base class."""
-        part = self._incoming / f"{digest}.{new_id()}"
         with disk_faults("storing a blob"):
+            part, file = self._new_part(digest)
             return FileWriter(
                 digest,
-                part.open("xb", buffering=0),
+                file,
                 part=part,
                 path=self._path(digest),
                 checkpoint=self._checkpoint,
@@ -79,6 +92,19 @@ class LocalBlobStore(BlobStore):
         with disk_faults("storing a blob"):
             return self._partial.resume(digest, offset)
 
+    def copy_in(
+        self, source: int, size_bytes: int, *, digest: str | None, on_done: Callable[[int], None]
+    ) -> str:
+        """Store the bytes of an open file; see the base class."""
+        with disk_faults("storing a blob"):
+            part, file = self._new_part("copy")
+            with file, _removed_on_error(part):
+                found = copy_hashed(source, file.fileno(), size_bytes, on_done)
+                if digest is not None and found != digest:
+                    raise wrong_digest(found, digest)
+                settle(file.fileno(), part, self._path(found), self._checkpoint)
+        return found
+
     def offset(self, digest: str) -> int:
         """Return how much of an unfinished blob is kept; see the base class."""
         with disk_faults("looking for a blob"):
@@ -87,7 +113,26 @@ class LocalBlobStore(BlobStore):
     def sweep(self) -> None:
         """Remove what was left in ``incoming`` for long; see the base class."""
         with disk_faults("removing abandoned uploads"):
-            _sweep(self._incoming, self._abandoned_s, self._partial.is_written)
+            for path in self._incoming.iterdir():
+                with contextlib.suppress(FileNotFoundError), self._naming:
+                    if self._is_abandoned(path):
+                        path.unlink()
+                        _log.info("removed the abandoned upload %s", path.name)
+
+    def _is_abandoned(self, path: Path) -> bool:
+        """Whether nobody will go on with a file: only what is resumed outlives its writer."""
+        if path.suffix == PARTIAL_SUFFIX and self._partial.is_written(path):
+            return False
+        if path.suffix != PARTIAL_SUFFIX and not is_held(path):
+            return True
+        return path.stat().st_mtime < time.time() - self._abandoned_s
+
+    def _new_part(self, name: str) -> tuple[Path, FileIO]:
+        path = self._incoming / f"{name}.{new_id()}"
+        with self._naming:  # never swept between its making and its lock
+            file = path.open("x+b", buffering=0)
+            hold_file(file.fileno())
+        return path, file
 
     def size(self, digest: str) -> int | None:
         """Return a blob's size in bytes; see the base class."""
@@ -101,6 +146,11 @@ class LocalBlobStore(BlobStore):
         """Return a blob's first bytes; see the base class."""
         with disk_faults("reading a blob"), self._open(digest) as file:
             return file.read(limit_bytes)
+
+    def store_all(self, blobs: Sequence[tuple[str, Buffer]]) -> None:
+        """Store small blobs together; see the base class."""
+        with disk_faults("storing blobs"):
+            settle_all(blobs, self._incoming, self._path, self._checkpoint)
 
     def open(self, digest: str) -> BinaryIO:
         """Open a blob; see the base class."""
@@ -161,12 +211,3 @@ def _removed_on_error(path: Path) -> Iterator[None]:
     except BaseException:
         path.unlink(missing_ok=True)
         raise
-
-
-def _sweep(incoming: Path, abandoned_s: float, in_use: Callable[[Path], bool]) -> None:
-    oldest = time.time() - abandoned_s
-    for path in incoming.iterdir():
-        with contextlib.suppress(FileNotFoundError):  # finished or removed meanwhile
-            if path.stat().st_mtime < oldest and not in_use(path):
-                path.unlink()
-                _log.info("removed the abandoned upload %s", path.name)

@@ -16,9 +16,9 @@ from norman_server.storage.blobs.writing import Checkpoint, FileWriter
 if TYPE_CHECKING:
     from hashlib import _Hash
 
-__all__ = ["PartialBlobs"]
+__all__ = ["PARTIAL_SUFFIX", "PartialBlobs"]
 
-_SUFFIX: Final = ".partial"
+PARTIAL_SUFFIX: Final = ".partial"
 _CHUNK_BYTES: Final = 1 << 20
 _REMEMBERED: Final = 1024
 
@@ -55,7 +55,7 @@ class PartialBlobs:
     def is_written(self, path: Path) -> bool:
         """Whether a file of the folder has a writer now."""
         with self._lock:
-            return path.name.removesuffix(_SUFFIX) in self._written
+            return path.name.removesuffix(PARTIAL_SUFFIX) in self._written
 
     def resume(self, digest: str, offset: int) -> FileWriter:
         """Go on with a file, or begin it.
@@ -132,4 +132,4 @@ class PartialBlobs:
             self._written.discard(digest)
 
     def _path(self, digest: str) -> Path:
-        return self._folder / f"{digest}{_SUFFIX}"
+        return self._folder / f"{digest}{PARTIAL_SUFFIX}"

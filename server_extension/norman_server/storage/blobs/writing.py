@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from hashlib import _Hash
     from io import FileIO
 
-__all__ = ["Checkpoint", "FileWriter", "pass_on", "wrong_digest"]
+__all__ = ["Checkpoint", "FileWriter", "pass_on", "settle", "wrong_digest"]
 
 Checkpoint: TypeAlias = Callable[[str], None]
 """Told ``written``, ``synced``, ``renamed`` and ``kept``, in this order, as a blob gets there.
@@ -92,16 +92,7 @@ class FileWriter(BlobWriter):
             self.abort()
             raise wrong_digest(found, self._digest)
         with self._abort_on_error():
-            self._checkpoint("written")
-            os.fchmod(file.fileno(), 0o400)
-            os.fsync(file.fileno())
-            self._checkpoint("synced")
-            make_folder(self._path.parent)
-            # Renaming over a blob that is there replaces it by the same bytes, just verified.
-            self._part.replace(self._path)
-            self._checkpoint("renamed")
-            sync_folder(self._path.parent)
-            self._checkpoint("kept")
+            settle(file.fileno(), self._part, self._path, self._checkpoint)
         self._close(kept=False)
         return self._offset
 
@@ -141,6 +132,28 @@ class FileWriter(BlobWriter):
         except BaseException:
             self.abort()
             raise
+
+
+def settle(file: int, part: Path, path: Path, checkpoint: Checkpoint) -> None:
+    """Make a whole and verified file durable in its place.
+
+    Parameters
+    ----------
+    file
+        Its open descriptor.
+    part, path
+        Where it is and where it goes.
+    """
+    checkpoint("written")
+    os.fchmod(file, 0o400)
+    os.fsync(file)
+    checkpoint("synced")
+    make_folder(path.parent)
+    # Renaming over a blob that is there replaces it by the same bytes, just verified.
+    part.replace(path)
+    checkpoint("renamed")
+    sync_folder(path.parent)
+    checkpoint("kept")
 
 
 def wrong_digest(found: str, expected: str) -> BundleInvalid:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -30,6 +30,22 @@ class BlobRows:
             query = select(blobs.c.digest, blobs.c.size_bytes).where(blobs.c.digest.in_(some))
             found.update((row.digest, row.size_bytes) for row in self._connection.execute(query))
         return found
+
+    def any_of_size(self, size_bytes: int) -> bool:
+        """Whether a blob of this size is noted."""
+        query = select(blobs.c.digest).where(blobs.c.size_bytes == size_bytes).limit(1)
+        return self._connection.execute(query).first() is not None
+
+    def add_all(self, sizes: Mapping[str, int], created_at: datetime) -> None:
+        """Note many blobs as `add` does."""
+        noted = self.sizes(tuple(sizes))
+        rows = [
+            {"digest": digest, "size_bytes": size_bytes, "created_at": created_at}
+            for digest, size_bytes in sizes.items()
+            if digest not in noted
+        ]
+        if rows:
+            self._connection.execute(insert(blobs), rows)
 
     def add(self, digest: str, size_bytes: int, created_at: datetime) -> None:
         """Note a blob whose bytes are on disk; one that is noted already stays as it is."""
