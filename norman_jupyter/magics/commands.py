@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING
 
 from norman_jupyter.magics.bindings import (
     Namespace,
@@ -16,61 +15,24 @@ from norman_jupyter.magics.bindings import (
     resolve_object,
     resolve_text,
 )
-from norman_jupyter.magics.connection import Connection
-from norman_jupyter.magics.live import UploadDisplay
+from norman_jupyter.magics.cataloguing import CATALOGUE_RUNNERS
+from norman_jupyter.magics.context import Context, Outcome, Runner
 from norman_jupyter.magics.parsing import Arguments
 from norman_jupyter.magics.words import Word
-from norman_jupyter.previews.listings import FoundModels, ModelOverview
 from norman_protocol.arrays import name_type
 from norman_protocol.errors import BundleInvalid, InputInvalid, NormanError
 from norman_protocol.references import parse_reference
 
+from norman_jupyter.previews.listings import FoundModels, ModelOverview
+
 if TYPE_CHECKING:
     from norman_jupyter.magics.connection import Client
-    from norman_protocol.rest import Origin
 
-__all__ = ["RUNNERS", "Context", "Outcome", "Runner"]
+__all__ = ["RUNNERS"]
 
 _CANCELLED_CALL = (
     "If the model is still at work on the call, its worker is stopped; the next call starts one."
 )
-
-
-class _DisplayMaker(Protocol):
-    def __call__(self, subject: str) -> UploadDisplay: ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Context:
-    """What commands work with.
-
-    Attributes
-    ----------
-    connection
-        The client of this shell.
-    namespace
-        The notebook's variables.
-    display_upload
-        Opens the display of an upload or a download.
-    collect_origin
-        Says where an upload from a path comes from.
-    """
-
-    connection: Connection
-    namespace: Namespace
-    display_upload: _DisplayMaker
-    collect_origin: Callable[[Path], Origin]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
-    """What a command returns, and whether the cell shows it already."""
-
-    value: Any
-    is_shown: bool = False
-
-
-Runner = Callable[[Arguments, Context], Outcome]
 
 
 def _upload(arguments: Arguments, context: Context) -> Outcome:
@@ -217,6 +179,7 @@ def _reference(arguments: Arguments, context: Context) -> str:
 
 
 RUNNERS: Mapping[str, Runner] = {
+    **CATALOGUE_RUNNERS,
     "download": _download,
     "invoke": _invoke,
     "logs": _logs,

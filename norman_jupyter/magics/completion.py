@@ -8,6 +8,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from norman_jupyter.magics.words import Word, fragment_start, split_words
+from norman_protocol.errors import RequestInvalid
+
 from norman_jupyter.magics.options import (
     COMMANDS,
     HELP_FLAG,
@@ -16,8 +19,6 @@ from norman_jupyter.magics.options import (
     Option,
     find_command,
 )
-from norman_jupyter.magics.words import Word, fragment_start, split_words
-from norman_protocol.errors import RequestInvalid
 
 __all__ = ["Candidate", "Completion", "Facts", "complete", "list_paths", "norman_line"]
 
@@ -35,6 +36,9 @@ class Facts(Protocol):
 
     def selectors(self, model: str, *, can_serve: bool = False) -> Sequence[str]:
         """Return what may stand behind ``model@``; on wish only what can be invoked."""
+
+    def aliases(self, model: str) -> Sequence[str]:
+        """Return the aliases of a model that can be set."""
 
     def input_names(self, reference: str) -> Sequence[str]:
         """Return the names of the inputs of a version."""
@@ -164,6 +168,8 @@ class _Scene:
             return _matching(fragment, self.facts.model_names(fragment), "model")
         if content in ("reference", "servable"):
             return self._references(fragment, can_serve=content == "servable")
+        if content == "alias":
+            return self._aliases(fragment, places)
         if content == "bindings":
             return self._bindings(fragment, places)
         return Completion(fragment=fragment, candidates=())
@@ -175,6 +181,12 @@ class _Scene:
             return _matching(fragment, [f"{name}@{each}" for each in selectors], "version")
         names = self.facts.model_names(fragment, can_serve=can_serve)
         return _matching(fragment, names, "model")
+
+    def _aliases(self, fragment: str, places: Sequence[Word]) -> Completion:
+        if not places:
+            return Completion(fragment=fragment, candidates=())
+        names = self.facts.aliases(places[0].text.partition("@")[0])
+        return _matching(fragment, names, "alias")
 
     def _bindings(self, fragment: str, places: Sequence[Word]) -> Completion:
         _, equals, value = fragment.partition("=")

@@ -14,12 +14,17 @@ if TYPE_CHECKING:
     from norman_jupyter.client.progress import Progress
     from norman_jupyter.client.results import InvokeResult
     from norman_protocol.rest import (
+        AliasChange,
+        AliasHistory,
+        AliasPage,
         LogText,
         ModelDetail,
         ModelPage,
         Origin,
         ServerStatus,
         VersionDetail,
+        VersionDiff,
+        VersionPage,
     )
 
 __all__ = ["Client", "Connection", "connect_blocking"]
@@ -82,6 +87,47 @@ class Client(Protocol):
 
     def status(self) -> ServerStatus:
         """Return the server's state."""
+
+    def versions(self, name: str, *, limit: int = 50, cursor: str | None = None) -> VersionPage:
+        """List a model's versions."""
+
+    def aliases(self, name: str, *, limit: int = 50, cursor: str | None = None) -> AliasPage:
+        """List a model's aliases."""
+
+    def set_alias(self, name: str, alias: str, version: int, why: str | None = None) -> AliasChange:
+        """Let an alias lead to a version."""
+
+    def delete_alias(self, name: str, alias: str, why: str | None = None) -> AliasChange:
+        """Take an alias away."""
+
+    def rollback(
+        self, name: str, to: int | None = None, alias: str = "active", why: str | None = None
+    ) -> AliasChange:
+        """Let an alias lead to the version before."""
+
+    def history(
+        self,
+        name: str,
+        alias: str | None = None,
+        *,
+        limit: int = 50,
+        cursor: str | None = None,
+    ) -> AliasHistory:
+        """List the changes of aliases."""
+
+    def diff(self, before: str, after: str) -> VersionDiff:
+        """Compare two versions."""
+
+    def edit(
+        self,
+        reference: str,
+        *,
+        label: str | None = None,
+        description: str | None = None,
+        long_description: str | None = None,
+        tags: Sequence[str] | None = None,
+    ) -> VersionDetail:
+        """Change what is said of a version."""
 
     def close(self) -> None:
         """Close the connections."""

@@ -10,18 +10,17 @@ from typing import TYPE_CHECKING, Any
 from IPython.core.completer import CompletionContext, SimpleCompletion, context_matcher
 from IPython.core.displaypub import DisplayPublisher
 from IPython.core.magic import Magics, line_magic, magics_class, needs_local_scope, no_var_expand
+from norman_protocol.errors import NormanError
 
 from norman_jupyter.magics.connection import Client, Connection, connect_blocking
 from norman_jupyter.magics.displays import register_displays, unregister_displays
 from norman_jupyter.magics.facts import ServerFacts
-from norman_protocol.errors import NormanError
 
 if TYPE_CHECKING:
     from IPython.core.completer import SimpleMatcherResult
     from IPython.core.interactiveshell import InteractiveShell
-
     from norman_jupyter.magics.bindings import Namespace
-    from norman_jupyter.magics.commands import Context
+    from norman_jupyter.magics.context import Context
     from norman_jupyter.magics.live import Surface, UploadDisplay
     from norman_protocol.rest import Origin
 
@@ -121,10 +120,11 @@ class NormanMagics(Magics):
         }
 
     def _run(self, line: str, local_variables: dict[str, Any]) -> Any:
-        from norman_jupyter.magics.commands import RUNNERS
         from norman_jupyter.magics.manual import command_help, overview
         from norman_jupyter.magics.parsing import parse
         from norman_jupyter.magics.words import split_words
+
+        from norman_jupyter.magics.commands import RUNNERS
 
         # As elsewhere in a notebook, a semicolon at the end asks for silence.
         text = line.rstrip()
@@ -135,7 +135,7 @@ class NormanMagics(Magics):
             sys.stdout.write((command_help(command) if command else overview()) + "\n")
             return None
         outcome = RUNNERS[arguments.command.name](arguments, self._context(local_variables))
-        if arguments.command.name == "upload":
+        if arguments.command.changes:
             self._facts.forget()
         if is_silent or outcome.is_shown:
             self._shown = (self._shell.execution_count, outcome.value)
@@ -146,7 +146,7 @@ class NormanMagics(Magics):
         return shown is value and execution_count == self._shell.execution_count
 
     def _context(self, local_variables: dict[str, Any]) -> Context:
-        from norman_jupyter.magics.commands import Context
+        from norman_jupyter.magics.context import Context
 
         return Context(
             connection=self._connection,

@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias
 
 __all__ = ["COMMANDS", "HELP_FLAG", "Command", "Option", "Positional", "find_command"]
 
-Content: TypeAlias = Literal["text", "path", "model", "reference", "servable", "bindings"]
+Content: TypeAlias = Literal["text", "path", "model", "reference", "servable", "bindings", "alias"]
 """What an argument holds, and thereby what completes it."""
 
 HELP_FLAG = "--help"
@@ -56,7 +56,7 @@ class Option:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
-    """One subcommand of ``%norman``."""
+    """One subcommand of ``%norman``; ``changes`` says that TAB has to ask the server anew."""
 
     name: str
     summary: str
@@ -64,6 +64,7 @@ class Command:
     positionals: tuple[Positional, ...] = ()
     options: tuple[Option, ...] = ()
     examples: tuple[str, ...] = ()
+    changes: bool = False
 
     @property
     def usage(self) -> str:
@@ -82,6 +83,10 @@ _REFERENCE = Positional(
     help="a model (name, its active version), or a version of it: name@3, name@latest, name@ALIAS",
     content="reference",
 )
+
+_MODEL = Positional(name="MODEL", help="the name of a model", content="model")
+
+_LIMIT = Option(name="--limit", metavar="N", help="show so many; by default 20")
 
 _VALUES = """\
 A value is, in this order:
@@ -133,6 +138,7 @@ COMMANDS: tuple[Command, ...] = (
             "%norman upload ./model --name digits",
             "%norman upload ./answer --trust --tag draft --tag text",
         ),
+        changes=True,
     ),
     Command(
         name="invoke",
@@ -200,6 +206,102 @@ COMMANDS: tuple[Command, ...] = (
         summary="Show a model or a version: signature, state, files, origin",
         positionals=(_REFERENCE,),
         examples=("%norman show digits", "%norman show digits@2"),
+    ),
+    Command(
+        name="versions",
+        summary="List the versions of a model, newest first",
+        positionals=(_MODEL,),
+        options=(_LIMIT,),
+        examples=("%norman versions digits",),
+    ),
+    Command(
+        name="alias",
+        summary="Let a name lead to a version; list such names",
+        details=(
+            "Without ALIAS the aliases of the model are listed. A version is loaded and warm\n"
+            "before an alias leads to it; calls that run meanwhile end where they began. active is\n"
+            "the version that a bare name means; latest is the newest one and can't be set."
+        ),
+        positionals=(
+            _REFERENCE,
+            Positional(
+                name="ALIAS",
+                help="a name that starts with a letter, such as production",
+                content="alias",
+                required=False,
+            ),
+        ),
+        options=(
+            Option(name="--why", metavar="T", help="the reason, for the history"),
+            Option(name="--delete", help="take the alias away; its history stays"),
+        ),
+        examples=(
+            "%norman alias digits@3 production --why 'better on sevens'",
+            "%norman alias digits production --delete",
+            "%norman alias digits",
+        ),
+        changes=True,
+    ),
+    Command(
+        name="rollback",
+        summary="Go back to the version before; again goes further back",
+        details=(
+            "An alias follows its own history back, one version at a time. Undo with %norman alias."
+        ),
+        positionals=(_MODEL,),
+        options=(
+            Option(name="--to", metavar="N", help="the version's number to go back to"),
+            Option(
+                name="--alias",
+                metavar="A",
+                content="alias",
+                help="the alias to roll back; by default active",
+            ),
+            Option(name="--why", metavar="T", help="the reason, for the history"),
+        ),
+        examples=("%norman rollback digits", "%norman rollback digits --to 1 --alias production"),
+        changes=True,
+    ),
+    Command(
+        name="history",
+        summary="Show who let which alias lead where, when and why",
+        positionals=(_MODEL,),
+        options=(
+            Option(
+                name="--alias", metavar="A", content="alias", help="only the changes of this alias"
+            ),
+            _LIMIT,
+        ),
+        examples=("%norman history digits", "%norman history digits --alias production"),
+    ),
+    Command(
+        name="diff",
+        summary="Compare two versions: signature, files, environment, settings",
+        positionals=(
+            _REFERENCE,
+            Positional(name="OTHER", help="another version of the same model", content="reference"),
+        ),
+        examples=("%norman diff digits@1 digits@2",),
+    ),
+    Command(
+        name="edit",
+        summary="Change label, descriptions and tags of a version",
+        details="What is not given stays as it is; an empty text ('') removes.",
+        positionals=(_REFERENCE,),
+        options=(
+            Option(name="--version-label", metavar="L", help="a label for the version"),
+            Option(name="--description", metavar="D", help="what it is, in a sentence"),
+            Option(name="--long-description", metavar="T", help="all there is to say of it"),
+            Option(
+                name="--tag",
+                metavar="T",
+                help="a tag, in place of those there are; may be given several times",
+                repeatable=True,
+            ),
+            Option(name="--no-tags", help="take all tags away"),
+        ),
+        examples=("%norman edit digits@2 --version-label better --tag mine",),
+        changes=True,
     ),
     Command(
         name="logs",
