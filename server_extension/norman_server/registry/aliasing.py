@@ -25,7 +25,7 @@ __all__ = [
     "plan_rollback",
 ]
 
-UNSET = 0
+_UNSET = 0
 """Stands for no version where a number is compared; numbers start at 1."""
 
 
@@ -75,7 +75,7 @@ def move_alias(rows: RegistryRows, move: AliasMove, now: datetime) -> tuple[str,
     model = find_model(rows, move.name)
     target = _target(rows, model, move.number)
     current = rows.aliases.find(model.id, move.alias)
-    before = UNSET if current is None else current.number
+    before = _UNSET if current is None else current.number
     if move.expected is not None and move.expected != before:
         raise _changed_meanwhile(model.name, move.alias, before)
     # Later than every request until now: an upload that was begun before doesn't undo this.
@@ -148,7 +148,7 @@ def plan_rollback(rows: RegistryRows, name: str, alias: str, to: int | None) -> 
     """
     model = find_model(rows, name)
     current = rows.aliases.find(model.id, alias)
-    before = UNSET if current is None else current.number
+    before = _UNSET if current is None else current.number
     changes = rows.aliases.history(model.id, alias, None)
     targets = rows.versions.targets(model.id)
     if not changes:
