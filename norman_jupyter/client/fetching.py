@@ -9,6 +9,7 @@ from typing import TypeAlias
 
 from norman_jupyter.client.effects import HttpAnswer, HttpRequest, Sink, Steps, work
 from norman_jupyter.client.metering import Meter, OnProgress
+from norman_jupyter.client.packing import fetch_small
 from norman_jupyter.client.progress import Progress
 from norman_jupyter.client.rest import raise_for_error
 from norman_jupyter.packaging.placing import Placement
@@ -72,15 +73,15 @@ def fetch_version(
 
 
 def _fetch(call: _Call, placement: Placement, tell: OnProgress) -> Steps[None]:
-    entries = list(placement.sources.values())
     meter = Meter(
         tell=tell,
         stage="receiving",
         total_bytes=placement.size_bytes,
         message="receiving nothing: it is all there",
     )
-    if not entries:
+    if not placement.sources:
         meter.begin()
+    entries = yield from fetch_small(call, placement, meter)
     for index, entry in enumerate(entries, start=1):
         place = f" ({index} of {len(entries)})" if len(entries) > 1 else ""
         meter.message = f"receiving {entry.path}{place}"

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import re
 import sys
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from http.client import responses
 from typing import Any, ClassVar, TypeVar
 
@@ -26,6 +27,7 @@ from norman_protocol.errors import (
     Unauthenticated,
 )
 from norman_protocol.identifiers import new_id
+from norman_protocol.packs import PACK_BYTES
 from norman_protocol.rest import API_PATH, UPLOAD_OFFSET
 from norman_server.api.operations import Action, Operation, Route, decode_query
 from norman_server.api.services import Services, ServiceSlot, retry_after
@@ -37,6 +39,7 @@ T = TypeVar("T")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_.:-]{1,100}")
 _BEARER = "Bearer "
 _SLACK_BYTES = 1 << 20
+_QUICK_BYTES = 64 << 10
 _LENGTH_DIGITS = 18
 
 
@@ -185,6 +188,8 @@ class Handler(APIHandler):
                 return limits.json_body_bytes
             case "frame":
                 return limits.frame_body_bytes
+            case "pack":
+                return PACK_BYTES
             case "blob":
                 return limits.blob_bytes
 
@@ -251,6 +256,12 @@ class Handler(APIHandler):
         """
         return decode(cls, parse_json(self.body))
 
+    async def decode_large_body(self, cls: type[T]) -> T:
+        """Do as `decode_body`, in a thread where the body is so long that it takes a while."""
+        if len(self.body) <= _QUICK_BYTES:
+            return self.decode_body(cls)
+        return await asyncio.to_thread(self.decode_body, cls)
+
     # --- the query --------------------------------------------------------------------------
 
     def query(self) -> dict[str, Any]:
@@ -277,6 +288,12 @@ class Handler(APIHandler):
         """Finish with a dataclass as JSON."""
         self.set_status(status)
         await self.finish(dump_json(encode(value)))
+
+    async def answer_large(self, make: Callable[[], Any], status: int = 200) -> None:
+        """Finish with the dataclass that ``make`` gives; it is made and written in a thread."""
+        body = await asyncio.to_thread(lambda: dump_json(encode(make())))
+        self.set_status(status)
+        await self.finish(body)
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         """Report an error as `ErrorBody`; nothing of ours shows."""

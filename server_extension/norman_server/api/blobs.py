@@ -35,7 +35,7 @@ class MissingHandler(Handler):
 
     async def post(self) -> None:
         """Answer with those of the digests that are not stored."""
-        request = self.decode_body(MissingRequest)
+        request = await self.decode_large_body(MissingRequest)
         digests = tuple(dict.fromkeys(map(parse_digest, request.digests)))
         await self.answer(MissingAnswer(missing=await self.services.registry.missing(digests)))
 

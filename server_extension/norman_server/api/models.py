@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from norman_protocol.errors import NameInvalid, RequestInvalid
 from norman_protocol.references import ACTIVE, LATEST, Reference, parse_name, parse_reference
 from norman_protocol.rest import EditRequest, LogText, PublishRequest
 from norman_server.api.base import Handler
+from norman_server.domain.records import VersionRecord
 from norman_server.registry.rendering import version_detail
 
 __all__ = [
@@ -24,6 +27,7 @@ __all__ = [
 MAX_WAIT_S = 30.0
 MAX_PAGE = 200
 DEFAULT_PAGE = 50
+_MANY_FILES = 200
 _LOG_LIMIT_BYTES = 256 * 1024
 
 
@@ -69,6 +73,16 @@ class ModelHandler(Handler):
         await self.answer(await self.services.registry.model(parse_name(name)))
 
 
+async def _answer_version(
+    handler: Handler, record: VersionRecord, *, created: bool = True, status: int = 200
+) -> None:
+    detail = partial(version_detail, record, created=created)
+    if len(record.manifest.files) > _MANY_FILES:
+        await handler.answer_large(detail, status)
+    else:
+        await handler.answer(detail(), status)
+
+
 class VersionsHandler(Handler):
     """The versions of a model."""
 
@@ -83,11 +97,11 @@ class VersionsHandler(Handler):
 
     async def post(self, name: str) -> None:
         """Make a version of stored blobs and begin to load it."""
-        request = self.decode_body(PublishRequest)
+        request = await self.decode_large_body(PublishRequest)
         record, created = await self.services.deployments.publish(
             parse_name(name), request, user=self.user
         )
-        await self.answer(version_detail(record, created=created), 202 if created else 200)
+        await _answer_version(self, record, created=created, status=202 if created else 200)
 
 
 class VersionHandler(Handler):
@@ -101,7 +115,7 @@ class VersionHandler(Handler):
         record = await self.services.deployments.version(
             _reference(name, selector), wait_s=wait_s or 0.0
         )
-        await self.answer(version_detail(record))
+        await _answer_version(self, record)
 
     async def patch(self, name: str, selector: str) -> None:
         """Change what is said of the version."""

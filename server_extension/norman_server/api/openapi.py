@@ -178,7 +178,7 @@ def _content(operation: Operation, schemas: Schemas) -> dict[str, JsonValue]:
         content["application/json"] = {"schema": schemas.schema(operation.request)}
     if operation.body == "frame":
         content[FRAME_MEDIA_TYPE] = _BINARY
-    elif operation.body == "blob":
+    elif operation.body in ("blob", "pack"):
         content["application/octet-stream"] = _BINARY
     return content
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["Action", "Operation", "QueryParameter", "Route", "decode_query"]
 
 Action: TypeAlias = Literal["read", "write", "execute"]
-Body: TypeAlias = Literal["none", "json", "frame", "blob"]
+Body: TypeAlias = Literal["none", "json", "frame", "pack", "blob"]
 
 _FOREIGN_PARAMETERS = frozenset({"token", "no_track_activity", "_xsrf", "_"})
 """Jupyter's own, and the one with which browsers are kept from caching."""

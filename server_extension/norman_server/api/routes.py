@@ -12,25 +12,27 @@ from norman_protocol.rest import (
     BlobStored,
     BlobUpload,
     EditRequest,
+    FetchRequest,
     InvocationDetail,
     InvocationPage,
-    InvokeAnswer,
     InvocationSummary,
+    InvokeAnswer,
     InvokeRequest,
     LogText,
     MissingAnswer,
     MissingRequest,
     ModelDetail,
     ModelPage,
+    PackStored,
     PublishRequest,
+    ReplayRequest,
     ServerStatus,
     VersionDetail,
-    ReplayRequest,
     VersionPage,
 )
+from norman_server.api.alias_routes import ALIAS_ROUTES
 from norman_server.api.base import Handler
 from norman_server.api.blobs import BlobHandler, BlobUploadHandler, MissingHandler
-from norman_server.api.alias_routes import ALIAS_ROUTES
 from norman_server.api.invocations import (
     InvocationHandler,
     InvocationReplayHandler,
@@ -47,16 +49,14 @@ from norman_server.api.models import (
 )
 from norman_server.api.openapi import build_document
 from norman_server.api.operations import Operation, QueryParameter, Route
+from norman_server.api.packs import FetchHandler, PackHandler
 from norman_server.api.paging import CURSOR, LIMIT
-
-__all__ = ["ROUTES", "build_handlers", "path_pattern"]
-
 from norman_server.api.services import ServiceSlot
 from norman_server.api.status import NoRouteHandler, OpenApiHandler, StatusHandler
 
-ROUTES: tuple[Route, ...] = (
-    Route(
-        path="status",
+__all__ = ["ROUTES", "build_handlers", "path_pattern"]
+
+
 _PREFER = QueryParameter(
     name="Prefer",
     kind=str,
@@ -73,6 +73,9 @@ _ENDED_WAIT = QueryParameter(
     description=f"Answer when it has ended, or after so many seconds (at most {MAX_WAIT_S:g})",
 )
 
+ROUTES: tuple[Route, ...] = (
+    Route(
+        path="status",
         handler=StatusHandler,
         operations=(
             Operation(
@@ -106,6 +109,34 @@ _ENDED_WAIT = QueryParameter(
                 request=MissingRequest,
                 body="json",
                 answers={200: MissingAnswer},
+            ),
+        ),
+    ),
+    Route(
+        path="blobs/pack",
+        handler=PackHandler,
+        operations=(
+            Operation(
+                verb="POST",
+                action="write",
+                summary="Store many small blobs in one request",
+                body="pack",
+                answers={200: PackStored},
+            ),
+        ),
+    ),
+    Route(
+        path="blobs/fetch",
+        handler=FetchHandler,
+        operations=(
+            Operation(
+                verb="POST",
+                action="read",
+                summary="The bytes of many small blobs, in one pack",
+                request=FetchRequest,
+                body="json",
+                gives="bytes",
+                answers={200: None},
             ),
         ),
     ),
@@ -278,6 +309,9 @@ _ENDED_WAIT = QueryParameter(
                     CURSOR,
                     QueryParameter(name="model", kind=str, description="Calls of this model only"),
                     QueryParameter(name="state", kind=str, description="Calls in this state only"),
+                    QueryParameter(
+                        name="since", kind=str, description="Calls from this time on (RFC 3339)"
+                    ),
                 ),
                 answers={200: InvocationPage},
             ),
@@ -291,40 +325,6 @@ _ENDED_WAIT = QueryParameter(
                 verb="GET",
                 action="read",
                 summary="One call with what was captured of it",
-                answers={200: InvocationDetail},
-            ),
-        ),
-    ),
-)
-"""Every route; an earlier one wins."""
-
-_NO_ROUTE = Route(path="", handler=NoRouteHandler, operations=())
-
-
-def path_pattern(path: str) -> str:
-    """Return the regular expression of a route's path below the server's base URL.
-
-    Examples
-    --------
-    >>> path_pattern("models/{name}")
-    '/norman/api/v1/models/([^/]+)'
-    """
-                    QueryParameter(
-                        name="since", kind=str, description="Calls from this time on (RFC 3339)"
-                    ),
-    parts = re.split(r"\{\w+\}", path)
-    return f"/{API_PATH}/" + "([^/]+)".join(map(re.escape, parts))
-
-
-def build_handlers(
-    slot: ServiceSlot, version: str
-) -> list[tuple[str, type[Handler], dict[str, Any]]]:
-    """Return the handlers for tornado, in the order in which they are tried."""
-    handlers: list[tuple[str, type[Handler], dict[str, Any]]] = []
-    for route in ROUTES:
-        arguments: dict[str, Any] = {"slot": slot, "route": route}
-        if route.handler is OpenApiHandler:
-            arguments["document"] = build_document(ROUTES, version)
                 query=(_ENDED_WAIT,),
                 answers={200: InvocationDetail},
             ),
@@ -332,9 +332,10 @@ def build_handlers(
                 verb="DELETE",
                 action="execute",
                 summary="Cancel a call",
-        handlers.append((path_pattern(route.path), route.handler, arguments))
-    fallback = {"slot": slot, "route": _NO_ROUTE}
-    return [*handlers, (r"/norman/api(?:/.*)?", NoRouteHandler, fallback)]
+                answers={200: InvocationDetail},
+            ),
+        ),
+    ),
     Route(
         path="invocations/{invocation_id}/result",
         handler=InvocationResultHandler,
@@ -363,3 +364,33 @@ def build_handlers(
             ),
         ),
     ),
+)
+"""Every route; an earlier one wins."""
+
+_NO_ROUTE = Route(path="", handler=NoRouteHandler, operations=())
+
+
+def path_pattern(path: str) -> str:
+    """Return the regular expression of a route's path below the server's base URL.
+
+    Examples
+    --------
+    >>> path_pattern("models/{name}")
+    '/norman/api/v1/models/([^/]+)'
+    """
+    parts = re.split(r"\{\w+\}", path)
+    return f"/{API_PATH}/" + "([^/]+)".join(map(re.escape, parts))
+
+
+def build_handlers(
+    slot: ServiceSlot, version: str
+) -> list[tuple[str, type[Handler], dict[str, Any]]]:
+    """Return the handlers for tornado, in the order in which they are tried."""
+    handlers: list[tuple[str, type[Handler], dict[str, Any]]] = []
+    for route in ROUTES:
+        arguments: dict[str, Any] = {"slot": slot, "route": route}
+        if route.handler is OpenApiHandler:
+            arguments["document"] = build_document(ROUTES, version)
+        handlers.append((path_pattern(route.path), route.handler, arguments))
+    fallback = {"slot": slot, "route": _NO_ROUTE}
+    return [*handlers, (r"/norman/api(?:/.*)?", NoRouteHandler, fallback)]

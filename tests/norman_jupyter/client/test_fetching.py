@@ -18,7 +18,9 @@ from norman_jupyter import (
     Conflict,
     NormanError,
     Progress,
+    ProtocolViolation,
 )
+from norman_protocol.packs import write_pack
 
 FILES = {
     "empty": b"",
@@ -49,11 +51,22 @@ class Shelf:
         ]
         for data in files.values():
             self.give(digest_of(data), data)
+        api.routes["POST blobs/fetch"] = self.fetch
         api.routes["GET models/m/versions/active"] = lambda request: self.version()
 
     def give(self, digest: str, data: bytes) -> None:
         headers = {"Content-Type": "application/octet-stream"}
         self.api.routes[f"GET blobs/{digest}"] = lambda request: (200, headers, data)
+
+    def fetch(self, request: Any) -> Any:
+        answers = [
+            (digest, self.api.routes[f"GET blobs/{digest}"](request))
+            for digest in request.json()["digests"]
+        ]
+        for _, (status, headers, body) in answers:
+            if status != 200:
+                return status, headers, body
+        return 200, {}, write_pack((digest, body) for digest, (_, _, body) in answers)
 
     def version(self) -> Any:
         facts = {
@@ -120,9 +133,10 @@ def test_folder_and_those_above_it_are_made(norman, shelf, tmp_path) -> None:
 
 
 def test_content_that_two_files_share_is_fetched_once(norman, api) -> None:
-    shelf = Shelf(api, {"a": b"same", "b": b"same", "model.py": b""})
+    Shelf(api, {"a": b"same", "b": b"same", "model.py": b""})
     assert read(norman.download("m"))["b"] == b"same"
-    assert len(shelf.fetched()) == 2
+    (request,) = [one for one in api.requests if one.path.endswith("blobs/fetch")]
+    assert len(request.json()["digests"]) == 2
 
 
 def test_what_is_there_is_not_fetched_again(norman, shelf) -> None:
@@ -187,11 +201,14 @@ def test_name_of_an_enemy_names_no_folder(norman, shelf, tmp_path, name: str) ->
 
 
 @pytest.mark.parametrize("change", ["other", "longer", "shorter"])
-def test_bytes_of_another_digest_are_not_kept(norman, shelf, tmp_path, change: str) -> None:
-    data = FILES["weights/a.bin"]
+@pytest.mark.parametrize("path", ["weights/a.bin", "model.py"], ids=["alone", "in a pack"])
+def test_bytes_of_another_digest_are_not_kept(
+    norman, shelf, tmp_path, change: str, path: str
+) -> None:
+    data = FILES[path]
     changed = {"other": data[:-1] + b"?", "longer": data + b"?", "shorter": data[:-1]}[change]
     shelf.give(digest_of(data), changed)
-    with pytest.raises(BundleInvalid, match=r"'weights/a\.bin'") as caught:
+    with pytest.raises(BundleInvalid, match=path) as caught:
         norman.download("m")
     assert caught.value.digests == [digest_of(data)]
     assert not list(tmp_path.iterdir())
@@ -208,6 +225,16 @@ def test_lost_blob_is_reported_and_nothing_kept(norman, shelf, tmp_path) -> None
     with pytest.raises(BlobNotFound) as caught:
         norman.download("m")
     assert caught.value.digest == digest
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "pack", [b"", b"torn", write_pack([("0" * 64, b"strange")])], ids=["empty", "torn", "strange"]
+)
+def test_pack_that_holds_something_else_is_not_kept(norman, shelf, tmp_path, pack) -> None:
+    shelf.api.routes["POST blobs/fetch"] = lambda request: (200, {}, pack)
+    with pytest.raises(ProtocolViolation):
+        norman.download("m")
     assert not list(tmp_path.iterdir())
 
 
