@@ -18,12 +18,12 @@ from norman_jupyter.magics.bindings import (
 from norman_jupyter.magics.cataloguing import CATALOGUE_RUNNERS
 from norman_jupyter.magics.context import Context, Outcome, Runner
 from norman_jupyter.magics.parsing import Arguments
+from norman_jupyter.magics.recalling import RECALLING_RUNNERS, find_invocation
 from norman_jupyter.magics.words import Word
+from norman_jupyter.previews.listings import FoundModels, ModelOverview
 from norman_protocol.arrays import name_type
 from norman_protocol.errors import BundleInvalid, InputInvalid, NormanError
 from norman_protocol.references import parse_reference
-
-from norman_jupyter.previews.listings import FoundModels, ModelOverview
 
 if TYPE_CHECKING:
     from norman_jupyter.magics.connection import Client
@@ -153,6 +153,9 @@ def _models(arguments: Arguments, context: Context) -> Outcome:
 
 def _show(arguments: Arguments, context: Context) -> Outcome:
     text = _reference(arguments, context)
+    invocation = find_invocation(text, context)
+    if invocation is not None:
+        return Outcome(value=invocation)
     reference = parse_reference(text)
     if "@" in text:
         return Outcome(value=context.connection.use(lambda client: client.version(text)))
@@ -180,6 +183,7 @@ def _reference(arguments: Arguments, context: Context) -> str:
 
 RUNNERS: Mapping[str, Runner] = {
     **CATALOGUE_RUNNERS,
+    **RECALLING_RUNNERS,
     "download": _download,
     "invoke": _invoke,
     "logs": _logs,

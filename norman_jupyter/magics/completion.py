@@ -6,10 +6,7 @@ import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
-
-from norman_jupyter.magics.words import Word, fragment_start, split_words
-from norman_protocol.errors import RequestInvalid
+from typing import Any, Protocol, get_args
 
 from norman_jupyter.magics.options import (
     COMMANDS,
@@ -19,6 +16,9 @@ from norman_jupyter.magics.options import (
     Option,
     find_command,
 )
+from norman_jupyter.magics.words import Word, fragment_start, split_words
+from norman_protocol.errors import RequestInvalid
+from norman_protocol.messages import InvocationState
 
 __all__ = ["Candidate", "Completion", "Facts", "complete", "list_paths", "norman_line"]
 
@@ -42,6 +42,9 @@ class Facts(Protocol):
 
     def input_names(self, reference: str) -> Sequence[str]:
         """Return the names of the inputs of a version."""
+
+    def invocation_ids(self) -> Sequence[str]:
+        """Return the ids of the latest invocations."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,6 +173,10 @@ class _Scene:
             return self._references(fragment, can_serve=content == "servable")
         if content == "alias":
             return self._aliases(fragment, places)
+        if content == "state":
+            return _matching(fragment, get_args(InvocationState), "state")
+        if content == "invocation":
+            return _matching(fragment, self.facts.invocation_ids(), "invocation")
         if content == "bindings":
             return self._bindings(fragment, places)
         return Completion(fragment=fragment, candidates=())

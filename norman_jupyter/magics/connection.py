@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -13,10 +14,13 @@ from norman_protocol.errors import ServerNotFound, Unauthenticated
 if TYPE_CHECKING:
     from norman_jupyter.client.progress import Progress
     from norman_jupyter.client.results import InvokeResult
+    from norman_protocol.messages import InvocationState
     from norman_protocol.rest import (
         AliasChange,
         AliasHistory,
         AliasPage,
+        InvocationDetail,
+        InvocationPage,
         LogText,
         ModelDetail,
         ModelPage,
@@ -84,6 +88,28 @@ class Client(Protocol):
 
     def logs(self, reference: str) -> LogText:
         """Return the end of a version's log."""
+
+    def invocations(
+        self,
+        *,
+        model: str | None = None,
+        state: InvocationState | None = None,
+        limit: int = 50,
+        cursor: str | None = None,
+        since: datetime | None = None,
+    ) -> InvocationPage:
+        """List recorded invocations."""
+
+    def invocation(self, id: str, /) -> InvocationDetail:  # noqa: A002 - the field's own name
+        """Return a recorded invocation."""
+
+    def replay(
+        self,
+        id: str,  # noqa: A002 - the field's own name
+        /,
+        reference: str | None = None,
+    ) -> InvokeResult:
+        """Run the inputs of an invocation again."""
 
     def status(self) -> ServerStatus:
         """Return the server's state."""

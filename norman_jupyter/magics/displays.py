@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from IPython.core.formatters import DisplayFormatter
     from IPython.core.interactiveshell import InteractiveShell
+
     from norman_jupyter.previews.markup import Bundle
 
 __all__ = ["register_displays", "unregister_displays"]
@@ -18,6 +19,7 @@ _RENDERERS = {
     "AliasChange": ("norman_jupyter.previews.catalogue", "render_alias_change"),
     "AliasHistory": ("norman_jupyter.previews.catalogue", "render_alias_history"),
     "AliasPage": ("norman_jupyter.previews.catalogue", "render_aliases"),
+    "InvocationDetail": ("norman_jupyter.previews.invocations", "render_invocation"),
     "InvocationPage": ("norman_jupyter.previews.listings", "render_invocations"),
     "LogText": ("norman_jupyter.previews.listings", "render_log"),
     "ModelDetail": ("norman_jupyter.previews.listings", "render_model"),

@@ -10,15 +10,16 @@ from typing import TYPE_CHECKING, Any
 from IPython.core.completer import CompletionContext, SimpleCompletion, context_matcher
 from IPython.core.displaypub import DisplayPublisher
 from IPython.core.magic import Magics, line_magic, magics_class, needs_local_scope, no_var_expand
-from norman_protocol.errors import NormanError
 
 from norman_jupyter.magics.connection import Client, Connection, connect_blocking
 from norman_jupyter.magics.displays import register_displays, unregister_displays
 from norman_jupyter.magics.facts import ServerFacts
+from norman_protocol.errors import NormanError
 
 if TYPE_CHECKING:
     from IPython.core.completer import SimpleMatcherResult
     from IPython.core.interactiveshell import InteractiveShell
+
     from norman_jupyter.magics.bindings import Namespace
     from norman_jupyter.magics.context import Context
     from norman_jupyter.magics.live import Surface, UploadDisplay
@@ -120,11 +121,10 @@ class NormanMagics(Magics):
         }
 
     def _run(self, line: str, local_variables: dict[str, Any]) -> Any:
+        from norman_jupyter.magics.commands import RUNNERS
         from norman_jupyter.magics.manual import command_help, overview
         from norman_jupyter.magics.parsing import parse
         from norman_jupyter.magics.words import split_words
-
-        from norman_jupyter.magics.commands import RUNNERS
 
         # As elsewhere in a notebook, a semicolon at the end asks for silence.
         text = line.rstrip()

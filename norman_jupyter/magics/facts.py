@@ -7,9 +7,8 @@ import time
 from collections.abc import Callable
 from typing import TypeAlias
 
-from norman_protocol.errors import NormanError
-
 from norman_jupyter.magics.connection import Client, Connection
+from norman_protocol.errors import NormanError
 
 __all__ = ["ServerFacts"]
 
@@ -118,6 +117,14 @@ class ServerFacts:
             return () if signature is None else tuple(item.name for item in signature.inputs)
 
         return self._answer(("inputs", reference, False), ask)
+
+    def invocation_ids(self) -> _Names:
+        """Return the ids of the latest invocations, newest first."""
+
+        def ask(client: Client) -> _Names:
+            return tuple(item.id for item in client.invocations(limit=50).items)
+
+        return self._answer(("invocations", "", False), ask)
 
     def forget(self) -> None:
         """Drop every answer: something was changed."""

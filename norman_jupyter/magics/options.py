@@ -8,7 +8,9 @@ from typing import Literal, TypeAlias
 
 __all__ = ["COMMANDS", "HELP_FLAG", "Command", "Option", "Positional", "find_command"]
 
-Content: TypeAlias = Literal["text", "path", "model", "reference", "servable", "bindings", "alias"]
+Content: TypeAlias = Literal[
+    "text", "path", "model", "reference", "servable", "bindings", "alias", "invocation", "state"
+]
 """What an argument holds, and thereby what completes it."""
 
 HELP_FLAG = "--help"
@@ -203,9 +205,19 @@ COMMANDS: tuple[Command, ...] = (
     ),
     Command(
         name="show",
-        summary="Show a model or a version: signature, state, files, origin",
-        positionals=(_REFERENCE,),
-        examples=("%norman show digits", "%norman show digits@2"),
+        summary="Show a model, a version, or a recorded call",
+        details=(
+            "Of a version: signature, state, files, origin. Of a call, by its id: when, by whom,\n"
+            "inputs and outputs where they are kept, its error, what the model printed."
+        ),
+        positionals=(
+            Positional(
+                name="REF",
+                help="a model, a version (name@3, name@latest, name@ALIAS), or an invocation's id",
+                content="reference",
+            ),
+        ),
+        examples=("%norman show digits", "%norman show digits@2", "%norman show {result.id}"),
     ),
     Command(
         name="versions",
@@ -219,8 +231,8 @@ COMMANDS: tuple[Command, ...] = (
         summary="Let a name lead to a version; list such names",
         details=(
             "Without ALIAS the aliases of the model are listed. A version is loaded and warm\n"
-            "before an alias leads to it; calls that run meanwhile end where they began. active is\n"
-            "the version that a bare name means; latest is the newest one and can't be set."
+            "before an alias leads to it; calls that run meanwhile end where they began.\n"
+            "active is the version that a bare name means; latest is the newest and can't be set."
         ),
         positionals=(
             _REFERENCE,
@@ -302,6 +314,56 @@ COMMANDS: tuple[Command, ...] = (
         ),
         examples=("%norman edit digits@2 --version-label better --tag mine",),
         changes=True,
+    ),
+    Command(
+        name="invocations",
+        summary="List recorded calls, newest first",
+        positionals=(
+            Positional(
+                name="REF",
+                help="only those of a model, or of a version: name@3",
+                content="reference",
+                required=False,
+            ),
+        ),
+        options=(
+            Option(
+                name="--state",
+                metavar="S",
+                content="state",
+                help="only those that are queued, running, succeeded, failed, cancelled, timed_out "
+                "or interrupted",
+            ),
+            Option(
+                name="--since",
+                metavar="WHEN",
+                help="only those from then on: 90m, 12h, 3d ago, today, 2031-05-06, "
+                "2031-05-06T07:08",
+            ),
+            Option(name="--limit", metavar="N", help="at most so many; 20 if absent"),
+        ),
+        examples=(
+            "%norman invocations",
+            "%norman invocations digits@2 --state failed --since 3d --limit 100",
+        ),
+    ),
+    Command(
+        name="replay",
+        summary="Run the recorded inputs of a call again",
+        details="The new call is recorded with the id of the one that it repeats.",
+        positionals=(Positional(name="ID", help="the invocation's id", content="invocation"),),
+        options=(
+            Option(
+                name="--with",
+                metavar="REF",
+                content="servable",
+                help="run them with this version; by default with the one that was called",
+            ),
+        ),
+        examples=(
+            "%norman replay {result.id}",
+            "%norman replay 01a1fb8fa5db7da8850699b9950daea1 --with digits@2",
+        ),
     ),
     Command(
         name="logs",

@@ -25,6 +25,7 @@ from norman_jupyter.previews.text import (
     one_line,
     shorten,
 )
+from norman_jupyter.previews.versions import render_version, short_time
 from norman_protocol.rest import (
     InvocationPage,
     LogText,
@@ -35,8 +36,6 @@ from norman_protocol.rest import (
     VersionPage,
     VersionSummary,
 )
-
-from norman_jupyter.previews.versions import render_version, short_time
 
 __all__ = [
     "FoundModels",

@@ -9,6 +9,7 @@ import textwrap
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,8 @@ from serving import RunningServer, serve
 from norman_jupyter import (
     BlockingNorman,
     BundleInvalid,
+    Cancelled,
+    IdempotencyConflict,
     InputInvalid,
     Interrupted,
     InvocationNotFound,
@@ -734,3 +737,52 @@ def test_failed_version_cannot_be_loaded(norman, name, tmp_path, cache) -> None:
     with pytest.raises(NotReady, match="never loaded"):
         norman.load(f"{name}@1")
     assert not cache.exists()
+
+
+def test_a_call_is_submitted_and_fetched_later(norman, name, norman_server, tmp_path):
+    upload_code(norman, tmp_path, name, "def predict(x: int) -> int:\n    return x + 1\n")
+    submission = norman.submit(name, x=1, idempotency_key=f"{name}-key")
+    result = fetch(norman, submission, 30)
+    assert (result["output"], result.id, result.version) == (2, submission.id, f"{name}@1")
+    assert norman.submit(name, x=1, idempotency_key=f"{name}-key").id == submission.id
+    with pytest.raises(IdempotencyConflict) as caught:
+        norman.submit(name, x=2, idempotency_key=f"{name}-key")
+    assert caught.value.invocation_id == submission.id
+    again = norman.replay(submission.id)
+    assert (again["output"], norman.invocation(again.id).invocation.replay_of) == (2, result.id)
+    before = datetime.now(UTC)
+    norman.invoke(name, x=5)
+    assert len(norman.invocations(model=name, since=before).items) == 1
+
+
+def test_a_submitted_call_is_cancelled(norman, name, tmp_path):
+    gate = tmp_path / "gate"
+    upload_code(
+        norman,
+        tmp_path,
+        name,
+        "import os, time\ndef predict(gate: str) -> str:\n    open(gate, 'w').close()\n"
+        "    while os.path.exists(gate):\n        time.sleep(0.01)\n    return gate\n",
+    )
+    submission = norman.submit(name, gate=str(gate))
+    with pytest.raises(TimedOut, match="goes on"):
+        fetch(norman, submission, 0.05)
+    assert norman.cancel(submission.id).invocation.state == "cancelled"
+    gate.unlink(missing_ok=True)
+    with pytest.raises(Cancelled):
+        fetch(norman, submission, 30)
+    with pytest.raises(InvocationNotFound):
+        norman.cancel("none")
+
+
+def upload_code(norman, folder: Path, name: str, source: str) -> None:
+    model = folder / "model"
+    model.mkdir()
+    (model / "model.py").write_text(source)
+    norman.upload(model, name=name, trust=True)
+
+
+def fetch(norman, submission: Any, timeout_s: float) -> Any:
+    if isinstance(norman, Asyncio):
+        return norman.runner.run(submission.wait(timeout_s))
+    return submission.wait(timeout_s)

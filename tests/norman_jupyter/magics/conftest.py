@@ -294,7 +294,7 @@ class FakeClient:
 
     def invocations(self, **options: Any) -> InvocationPage:
         self._note("invocations", **options)
-        last = options["cursor"] if "cursor" in options else None
+        last = options.get("cursor")
         items = tuple(
             make_invocation(f"{number:032x}").invocation for number in range(options["limit"])
         )
