@@ -578,6 +578,7 @@ export interface components {
             readonly trust: components["schemas"]["TrustRecord"] | null;
             readonly error: components["schemas"]["ErrorBody"] | null;
             readonly created?: boolean;
+            readonly missing_blobs?: readonly string[];
             readonly long_description?: string | null;
             readonly aliases?: readonly string[];
         };

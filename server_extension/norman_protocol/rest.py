@@ -243,6 +243,8 @@ class VersionDetail:
     error: ErrorBody | None
     created: bool = True
     """False where the same version stood already and this upload added nothing."""
+    missing_blobs: tuple[str, ...] = ()
+    """Digests of files that were found damaged on the server's disk: upload them again."""
     long_description: str | None = None
     aliases: tuple[str, ...] = ()
 

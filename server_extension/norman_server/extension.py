@@ -123,6 +123,20 @@ class NormanExtension(ExtensionApp):
         64 * _MIB, "A version's log that grows above this size is cut to its end."
     )
     retention_interval_s = _seconds(600.0, "Pause between two looks at what is old or too much.")
+    abandoned_upload_s = _seconds(
+        86400.0, "What an upload that broke off has sent is kept for so long."
+    )
+    scrub_interval_s = Float(
+        86400.0,
+        min=0.0,
+        help=(
+            "Pause between two readings of all stored files, which find damage on the disk; 0 for "
+            "none. Seconds."
+        ),
+    ).tag(config=True)
+    scrub_bytes_per_s = Float(
+        20e6, min=1e5, help="How fast stored files are read to find damage. Bytes per second."
+    ).tag(config=True)
     blob_limit_bytes = _bytes(1 << 40, "Largest file of an upload.")
 
     @validate("home")
@@ -224,6 +238,9 @@ class NormanExtension(ExtensionApp):
                 keys_s=self.idempotency_retention_s,
             ),
             retention_interval_s=self.retention_interval_s,
+            scrub_interval_s=self.scrub_interval_s,
+            scrub_bytes_per_s=self.scrub_bytes_per_s,
+            abandoned_upload_s=self.abandoned_upload_s,
             allowed_interpreters=tuple(self.allowed_interpreters),
         )
 

@@ -62,6 +62,9 @@ class ServerSettings:
     submissions: SubmissionLimits = field(default_factory=SubmissionLimits)
     retention: RetentionLimits = field(default_factory=RetentionLimits)
     retention_interval_s: float = 600.0
+    scrub_interval_s: float = 0.0
+    scrub_bytes_per_s: float = 20e6
+    abandoned_upload_s: float = 86400.0
     allowed_interpreters: Sequence[str] = ()
     executor_command: Sequence[str] = EXECUTOR_COMMAND
 
@@ -101,6 +104,7 @@ class NormanServer:
         self._starting: asyncio.Task[None] | None = None
         self._importing: asyncio.Task[None] | None = None
         self._handover: HandoverServer | None = None
+        self._scrubbing: asyncio.Task[None] | None = None
         self._forgetting: asyncio.Task[None] | None = None
         self.slot = ServiceSlot(token=self._token, user=_owner(), limits=settings.api)
 
@@ -117,7 +121,7 @@ class NormanServer:
         """End everything that was started, processes and threads included."""
         self.withdraw()
         self.slot.empty("The server is stopping.")
-        for task in (self._starting, self._importing, self._forgetting):
+        for task in (self._starting, self._importing, self._forgetting, self._scrubbing):
             if task is not None:
                 task.cancel()
                 with contextlib.suppress(asyncio.CancelledError):
@@ -154,7 +158,9 @@ class NormanServer:
         await self._take_home()
         socket_path = await asyncio.to_thread(socket_path_for, settings.home)
         await asyncio.to_thread(self._write_announcement, socket_path)
-        self._storage = await asyncio.to_thread(_open_storage, settings.home)
+        self._storage = await asyncio.to_thread(
+            _open_storage, settings.home, settings.abandoned_upload_s
+        )
         services = self._build(self._storage, socket_path)
         self._services = services
         await services.supervisor.recover()
@@ -177,7 +183,17 @@ class NormanServer:
             limit_bytes=settings.api.blob_bytes,
         )
         self._handover.start()
+        self._scrubbing = self._start_scrubbing(self._storage)
         self.slot.fill(services)
+
+    def _start_scrubbing(self, storage: Storage) -> asyncio.Task[None] | None:
+        from norman_server.registry.scrubbing import Scrubber
+
+        settings = self._settings
+        if not settings.scrub_interval_s:
+            return None
+        scrubber = Scrubber(storage, bytes_per_s=settings.scrub_bytes_per_s)
+        return asyncio.create_task(scrubber.run(settings.scrub_interval_s), name="norman-scrubbing")
 
     async def _take_home(self) -> None:
         """Wait until no other server has the home; the API says meanwhile which one does."""
@@ -324,10 +340,10 @@ def _make_home(home: Path) -> None:
         ) from error
 
 
-def _open_storage(home: Path) -> Storage:
+def _open_storage(home: Path, abandoned_s: float) -> Storage:
     from norman_server.storage.opening import open_storage
 
-    return open_storage(home)
+    return open_storage(home, abandoned_s=abandoned_s)
 
 
 def _owner() -> str:

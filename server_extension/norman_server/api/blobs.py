@@ -91,10 +91,10 @@ class BlobHandler(Handler):
         if self._received_bytes > limit_bytes:
             self.fail_body(too_large(self._received_bytes, limit_bytes))
             return None
-        if self._range is not None:
-            if self._range.offset + self._received_bytes > self._range.length:
-                self.fail_body(_too_long(self._digest, self._range))
-                return None
+        ranged = self._range
+        if ranged is not None and ranged.offset + self._received_bytes > ranged.length:
+            self.fail_body(_too_long(self._digest, ranged))
+            return None
         self.body += chunk
         if len(self.body) < _WRITTEN_BYTES:
             return None

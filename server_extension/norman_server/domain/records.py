@@ -140,6 +140,7 @@ class VersionRecord:
     error: ErrorBody | None
     activate: bool
     active: bool
+    missing_blobs: tuple[str, ...] = ()
     long_description: str | None = None
     aliases: tuple[str, ...] = ()
 

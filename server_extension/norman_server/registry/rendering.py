@@ -53,6 +53,7 @@ def version_detail(record: VersionRecord, *, created: bool = True) -> VersionDet
         trust=record.trust,
         error=record.error,
         created=created,
+        missing_blobs=record.missing_blobs,
         long_description=record.long_description,
         aliases=record.aliases,
     )

@@ -12,6 +12,7 @@ from typing import BinaryIO
 from norman_bundle.manifest import bundle_digest, check_manifest, parse_digest
 from norman_bundle.remotes import strip_credentials
 from norman_bundle.trust import require_trust
+from norman_protocol.errors import BundleInvalid
 from norman_protocol.frames import Buffer
 from norman_protocol.logs import clean_log
 from norman_protocol.messages import VersionState
@@ -107,7 +108,7 @@ class Registry:
         RequestInvalid
             One is no digest.
         """
-        asked = tuple(dict.fromkeys(parse_digest(digest) for digest in digests))
+        asked = await self._files.run(lambda: tuple(dict.fromkeys(map(parse_digest, digests))))
         stored = await self._stored(asked)
         return tuple(digest for digest in asked if digest not in stored)
 
@@ -470,7 +471,12 @@ class Registry:
         """
         record = await self._database.read(lambda rows: rows.versions.get(version_id))
         target = self._home.models / record.id
-        await self._files.run(lambda: make_tree(record.manifest, self._blobs, target))
+        try:
+            await self._files.run(lambda: make_tree(record.manifest, self._blobs, target))
+        except BundleInvalid as error:
+            lost, now = tuple(error.digests), self._now()
+            await self._database.write(lambda rows: rows.blobs.quarantine(lost, now))
+            raise
         return target
 
     async def routings(self) -> list[ModelRouting]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
@@ -122,6 +122,23 @@ class BlobStore(ABC):
     @abstractmethod
     def offset(self, digest: str) -> int:
         """Return how many bytes of an unfinished blob are kept, 0 where there is none."""
+
+    @abstractmethod
+    def examine(self, digest: str, step_bytes: int) -> Iterator[int | bool]:
+        """Read a blob in steps: gives the size of each, and at its end whether the blob is sound.
+
+        Raises
+        ------
+        InternalError
+            The disk failed in a way that says nothing of the blob.
+        """
+
+    @abstractmethod
+    def quarantine(self, digest: str) -> bool:
+        """Set a damaged blob aside, so that it counts as missing; False where there is none.
+
+        One that proves to be sound after all, since it was stored again meanwhile, is left.
+        """
 
     @abstractmethod
     def sweep(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import logging
 import os
@@ -28,7 +29,7 @@ from norman_server.storage.blobs.writing import (
     wrong_digest,
 )
 from norman_server.storage.faults import disk_faults
-from norman_server.storage.files import clone_file, hold_file, is_held, make_folder
+from norman_server.storage.files import clone_file, hold_file, is_held, make_folder, sync_folder
 
 __all__ = ["ABANDONED_S", "LocalBlobStore"]
 
@@ -65,6 +66,7 @@ class LocalBlobStore(BlobStore):
     ) -> None:
         self._blobs = folder / "sha256"
         self._incoming = folder / "incoming"
+        self._quarantined = folder / "quarantine"
         self._abandoned_s = abandoned_s
         self._naming = threading.Lock()
         self._checkpoint = checkpoint
@@ -109,6 +111,39 @@ class LocalBlobStore(BlobStore):
         """Return how much of an unfinished blob is kept; see the base class."""
         with disk_faults("looking for a blob"):
             return self._partial.offset(digest)
+
+    def examine(self, digest: str, step_bytes: int) -> Iterator[int | bool]:
+        """Read a blob in steps; see the base class."""
+        hasher = hashlib.sha256()
+        with disk_faults("verifying a blob"):
+            try:
+                with self._path(digest).open("rb", buffering=0) as file:
+                    while chunk := file.read(step_bytes):
+                        hasher.update(chunk)
+                        yield len(chunk)
+            except FileNotFoundError:
+                yield False
+            except OSError as error:
+                if error.errno != errno.EIO:  # a sector that can't be read is damage, too
+                    raise
+                yield False
+            else:
+                yield hasher.hexdigest() == digest
+
+    def quarantine(self, digest: str) -> bool:
+        """Set a damaged blob aside; see the base class."""
+        path = self._path(digest)
+        with disk_faults("setting a damaged blob aside"):
+            if not path.exists() or self._is_sound(digest):
+                return False
+            make_folder(self._quarantined)
+            path.replace(self._quarantined / digest)
+            sync_folder(self._quarantined)
+            sync_folder(path.parent)
+        return True
+
+    def _is_sound(self, digest: str) -> bool:
+        return any(found is True for found in self.examine(digest, _CHUNK_BYTES))
 
     def sweep(self) -> None:
         """Remove what was left in ``incoming`` for long; see the base class."""
@@ -183,10 +218,10 @@ class LocalBlobStore(BlobStore):
             target.write(chunk)
         if hasher.hexdigest() == digest:
             return
-        _log.error("blob %s is damaged on disk; removed, so that it can be sent again", digest)
-        self._path(digest).unlink(missing_ok=True)
+        _log.error("blob %s is damaged on disk; set aside, so that it can be sent again", digest)
+        self.quarantine(digest)
         raise BundleInvalid(
-            f"The server's copy of the blob {digest[:12]}… was damaged and has been removed. "
+            f"The server's copy of the blob {digest[:12]}… was damaged and has been set aside. "
             "Upload the model again.",
             digests=[digest],
         )

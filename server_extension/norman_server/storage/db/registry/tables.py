@@ -34,7 +34,7 @@ __all__ = [
 ]
 
 MIGRATIONS: Final = Migrations(
-    name="norman.db", folder=Path(__file__).parent / "migrations", head="0002"
+    name="norman.db", folder=Path(__file__).parent / "migrations", head="0003"
 )
 
 metadata = MetaData(naming_convention=NAMING)
@@ -117,6 +117,8 @@ blobs = Table(
     Column("digest", String(64), primary_key=True),
     Column("size_bytes", BigInteger, nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
+    # When its bytes were found damaged; they are not stored any more until they are sent again.
+    Column("quarantined_at", UtcDateTime),
 )
 
 version_blobs = Table(

@@ -25,7 +25,7 @@ from norman_server.domain.records import (
     VersionTarget,
 )
 from norman_server.domain.states import check_version_move, version_sources
-from norman_server.storage.db.registry.tables import aliases, models, version_blobs, versions
+from norman_server.storage.db.registry.tables import aliases, blobs, models, version_blobs, versions
 
 __all__ = ["VersionRows"]
 
@@ -302,7 +302,20 @@ class VersionRows:
         row = self._connection.execute(_records().where(*where)).one_or_none()
         if row is None:
             return None
-        return replace(_record(row), aliases=self._aliases([row.id]).get(row.id, ()))
+        return replace(
+            _record(row),
+            aliases=self._aliases([row.id]).get(row.id, ()),
+            missing_blobs=self._missing_blobs(row.id),
+        )
+
+    def _missing_blobs(self, version_id: str) -> tuple[str, ...]:
+        query = (
+            select(blobs.c.digest)
+            .join(version_blobs, version_blobs.c.digest == blobs.c.digest)
+            .where(version_blobs.c.version_id == version_id, blobs.c.quarantined_at.is_not(None))
+            .order_by(blobs.c.digest)
+        )
+        return tuple(self._connection.execute(query).scalars())
 
     def _aliases(self, version_ids: Sequence[str]) -> dict[str, tuple[str, ...]]:
         query = (
