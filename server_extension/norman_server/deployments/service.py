@@ -197,9 +197,9 @@ class Deployments:
 
     async def _choose_interpreter(self, request: PublishRequest) -> str | None:
         manifest = request.manifest
-        check_manifest(manifest)
-        digests = tuple(dict.fromkeys(entry.digest for entry in manifest.files))
-        if await self._registry.missing(digests):
+        # In a thread: a manifest of thousands of files would hold the event loop for long.
+        await self._storage.files.run(lambda: check_manifest(manifest))
+        if await self._registry.missing([entry.digest for entry in manifest.files]):
             return None  # publish refuses it and names them all
         found = await self._storage.files.run(lambda: find_format(manifest, self._storage.blobs))
         # Before anything is said of interpreters: this is the question to answer first.
