@@ -19,15 +19,19 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from norman_jupyter.client.asynchronous import Norman
     from norman_jupyter.client.blocking import BlockingNorman
+    from norman_jupyter.client.loading import LoadedModel
     from norman_jupyter.client.progress import Progress
     from norman_jupyter.client.results import InvokeResult
+    from norman_jupyter.client.submissions import BlockingSubmission, Submission
     from norman_jupyter.magics import load_ipython_extension, unload_ipython_extension
     from norman_protocol.errors import (
+        BlobNotFound,
         BundleInvalid,
         Cancelled,
         Conflict,
         ExecutorUnavailable,
         Forbidden,
+        IdempotencyConflict,
         InputInvalid,
         InternalError,
         InterpreterRefused,
@@ -43,6 +47,7 @@ if TYPE_CHECKING:
         PayloadTooLarge,
         ProtocolViolation,
         QueueFull,
+        RangeInvalid,
         ReplicaDied,
         RequestInvalid,
         RouteNotFound,
@@ -58,12 +63,15 @@ if TYPE_CHECKING:
     __version__: str
 
 __all__ = [
+    "BlobNotFound",
     "BlockingNorman",
+    "BlockingSubmission",
     "BundleInvalid",
     "Cancelled",
     "Conflict",
     "ExecutorUnavailable",
     "Forbidden",
+    "IdempotencyConflict",
     "InputInvalid",
     "InternalError",
     "InterpreterRefused",
@@ -71,6 +79,7 @@ __all__ = [
     "InvocationNotFound",
     "InvokeResult",
     "LoadFailed",
+    "LoadedModel",
     "ModelFailed",
     "ModelNotFound",
     "NameInvalid",
@@ -82,12 +91,14 @@ __all__ = [
     "Progress",
     "ProtocolViolation",
     "QueueFull",
+    "RangeInvalid",
     "ReplicaDied",
     "RequestInvalid",
     "RouteNotFound",
     "RuntimeMissing",
     "ServerNotFound",
     "StorageFull",
+    "Submission",
     "TimedOut",
     "TrustRequired",
     "Unauthenticated",
@@ -100,8 +111,11 @@ __all__ = [
 _HOMES = {
     "BlockingNorman": "norman_jupyter.client.blocking",
     "InvokeResult": "norman_jupyter.client.results",
+    "LoadedModel": "norman_jupyter.client.loading",
     "Norman": "norman_jupyter.client.asynchronous",
     "Progress": "norman_jupyter.client.progress",
+    "BlockingSubmission": "norman_jupyter.client.submissions",
+    "Submission": "norman_jupyter.client.submissions",
     "load_ipython_extension": "norman_jupyter.magics",
     "unload_ipython_extension": "norman_jupyter.magics",
 }

@@ -55,6 +55,40 @@ export interface paths {
         readonly patch?: never;
         readonly trace?: never;
     };
+    readonly "/blobs/pack": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly get?: never;
+        readonly put?: never;
+        /** Store many small blobs in one request */
+        readonly post: operations["postBlobsPack"];
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/blobs/fetch": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly get?: never;
+        readonly put?: never;
+        /** The bytes of many small blobs, in one pack */
+        readonly post: operations["postBlobsFetch"];
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
     readonly "/blobs/{digest}": {
         readonly parameters: {
             readonly query?: never;
@@ -64,9 +98,30 @@ export interface paths {
             };
             readonly cookie?: never;
         };
-        readonly get?: never;
+        /** The bytes of a blob, always whole */
+        readonly get: operations["getBlobsDigest"];
         /** Store the bytes whose SHA-256 is the digest */
         readonly put: operations["putBlobsDigest"];
+        readonly post?: never;
+        readonly delete?: never;
+        readonly options?: never;
+        /** Whether a blob is stored, and its size */
+        readonly head: operations["headBlobsDigest"];
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/blobs/{digest}/upload": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path: {
+                readonly digest: string;
+            };
+            readonly cookie?: never;
+        };
+        /** Where the upload of a blob goes on */
+        readonly get: operations["getBlobsDigestUpload"];
+        readonly put?: never;
         readonly post?: never;
         readonly delete?: never;
         readonly options?: never;
@@ -119,7 +174,8 @@ export interface paths {
             };
             readonly cookie?: never;
         };
-        readonly get?: never;
+        /** The versions of a model, newest first */
+        readonly get: operations["getModelsNameVersions"];
         readonly put?: never;
         /** Make a version of stored blobs and begin to load it */
         readonly post: operations["postModelsNameVersions"];
@@ -141,6 +197,127 @@ export interface paths {
         };
         /** A version by number, alias, active or latest */
         readonly get: operations["getModelsNameVersionsSelector"];
+        readonly put?: never;
+        readonly post?: never;
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        /** Change label, descriptions and tags of a version */
+        readonly patch: operations["patchModelsNameVersionsSelector"];
+        readonly trace?: never;
+    };
+    readonly "/models/{name}/versions/{selector}/diff/{other}": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path: {
+                readonly name: string;
+                readonly selector: string;
+                readonly other: string;
+            };
+            readonly cookie?: never;
+        };
+        /** What is different from one version to another */
+        readonly get: operations["getModelsNameVersionsSelectorDiffOther"];
+        readonly put?: never;
+        readonly post?: never;
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/models/{name}/aliases": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path: {
+                readonly name: string;
+            };
+            readonly cookie?: never;
+        };
+        /** The aliases of a model, by name */
+        readonly get: operations["getModelsNameAliases"];
+        readonly put?: never;
+        readonly post?: never;
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/models/{name}/aliases/{alias}": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path: {
+                readonly name: string;
+                readonly alias: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly get?: never;
+        /** Let an alias lead to a version, once that one is loaded and warm */
+        readonly put: operations["putModelsNameAliasesAlias"];
+        readonly post?: never;
+        /** Take an alias away; its history stays */
+        readonly delete: operations["deleteModelsNameAliasesAlias"];
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/models/{name}/aliases/{alias}/rollback": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path: {
+                readonly name: string;
+                readonly alias: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly get?: never;
+        readonly put?: never;
+        /** Let an alias lead where it led before; again goes further back */
+        readonly post: operations["postModelsNameAliasesAliasRollback"];
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/models/{name}/aliases/{alias}/history": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path: {
+                readonly name: string;
+                readonly alias: string;
+            };
+            readonly cookie?: never;
+        };
+        /** The changes of an alias, newest first */
+        readonly get: operations["getModelsNameAliasesAliasHistory"];
+        readonly put?: never;
+        readonly post?: never;
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/models/{name}/history": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path: {
+                readonly name: string;
+            };
+            readonly cookie?: never;
+        };
+        /** The changes of every alias of a model, newest first */
+        readonly get: operations["getModelsNameHistory"];
         readonly put?: never;
         readonly post?: never;
         readonly delete?: never;
@@ -200,6 +377,45 @@ export interface paths {
         readonly get: operations["getInvocationsInvocationId"];
         readonly put?: never;
         readonly post?: never;
+        /** Cancel a call */
+        readonly delete: operations["deleteInvocationsInvocationId"];
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/invocations/{invocation_id}/result": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path: {
+                readonly invocation_id: string;
+            };
+            readonly cookie?: never;
+        };
+        /** What a call answered, or its error; 202 where it goes on */
+        readonly get: operations["getInvocationsInvocationIdResult"];
+        readonly put?: never;
+        readonly post?: never;
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/invocations/{invocation_id}/replay": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path: {
+                readonly invocation_id: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly get?: never;
+        readonly put?: never;
+        /** Run the kept inputs of a call again */
+        readonly post: operations["postInvocationsInvocationIdReplay"];
         readonly delete?: never;
         readonly options?: never;
         readonly head?: never;
@@ -270,10 +486,28 @@ export interface components {
         readonly MissingRequest: {
             readonly digests: readonly string[];
         };
+        /** @description So many blobs of a pack are on disk, verified and synced. */
+        readonly PackStored: {
+            readonly count: number;
+        };
+        /** @description Give these blobs in one pack; together they fit one. */
+        readonly FetchRequest: {
+            readonly digests: readonly string[];
+        };
         /** @description The blob is on disk, verified and synced. */
         readonly BlobStored: {
             readonly digest: string;
             readonly size_bytes: number;
+        };
+        /**
+         * @description How far the upload of a blob came: its next part begins at ``offset``.
+         *
+         *     ``stored`` says that the blob is whole and needs nothing more. What was sent is kept for a day.
+         */
+        readonly BlobUpload: {
+            readonly digest: string;
+            readonly offset: number;
+            readonly stored?: boolean;
         };
         /** @description A page of models by name; pass ``next_cursor`` to get the next one. */
         readonly ModelPage: {
@@ -311,6 +545,12 @@ export interface components {
             readonly size_bytes: number;
             readonly created_at: string;
             readonly created_by: string;
+            readonly aliases?: readonly string[];
+        };
+        /** @description A page of a model's versions, newest first. */
+        readonly VersionPage: {
+            readonly items: readonly components["schemas"]["VersionSummary"][];
+            readonly next_cursor?: string | null;
         };
         /** @description A version with all that is known of it. ``error`` says why a failed one failed. */
         readonly VersionDetail: {
@@ -338,6 +578,9 @@ export interface components {
             readonly trust: components["schemas"]["TrustRecord"] | null;
             readonly error: components["schemas"]["ErrorBody"] | null;
             readonly created?: boolean;
+            readonly missing_blobs?: readonly string[];
+            readonly long_description?: string | null;
+            readonly aliases?: readonly string[];
         };
         /** @description The typed inputs and outputs of a version, in their order. */
         readonly Signature: {
@@ -417,6 +660,91 @@ export interface components {
             readonly activate?: boolean;
             readonly origin?: components["schemas"]["Origin"];
         };
+        /** @description Change what is said of a version. None leaves a text as it is, an empty one removes it. */
+        readonly EditRequest: {
+            readonly label?: string | null;
+            readonly description?: string | null;
+            readonly long_description?: string | null;
+            readonly tags?: readonly string[] | null;
+        };
+        /** @description What became different from one version to another; empty lists where nothing did. */
+        readonly VersionDiff: {
+            readonly before: string;
+            readonly after: string;
+            readonly signature: readonly components["schemas"]["Difference"][];
+            readonly files: readonly components["schemas"]["FileDifference"][];
+            readonly environment: readonly components["schemas"]["Difference"][];
+            readonly settings: readonly components["schemas"]["Difference"][];
+        };
+        /** @description One thing that two versions have differently, in words; None where one doesn't have it. */
+        readonly Difference: {
+            readonly name: string;
+            readonly before: string | null;
+            readonly after: string | null;
+        };
+        /** @description A file that only one of two versions has, or whose content or mode differs. */
+        readonly FileDifference: {
+            readonly path: string;
+            /** @enum {unknown} */
+            readonly change: "added" | "removed" | "changed";
+            readonly before_bytes: number | null;
+            readonly after_bytes: number | null;
+        };
+        /** @description A page of a model's aliases, by name. */
+        readonly AliasPage: {
+            readonly name: string;
+            readonly items: readonly components["schemas"]["AliasSummary"][];
+            readonly next_cursor?: string | null;
+        };
+        /** @description An alias in a list: where it leads, since when, by whom and why. */
+        readonly AliasSummary: {
+            readonly alias: string;
+            readonly number: number;
+            readonly reference: string;
+            /** @enum {unknown} */
+            readonly state: "loading" | "ready" | "failed";
+            readonly changed_at: string;
+            readonly changed_by: string;
+            readonly why: string | null;
+        };
+        /**
+         * @description One change of an alias; ``before`` and ``after`` are numbers of versions, None is unset.
+         *
+         *     Both are the same where the alias led there already, which changes nothing and is not recorded.
+         */
+        readonly AliasChange: {
+            readonly name: string;
+            readonly alias: string;
+            /** @enum {unknown} */
+            readonly action: "set" | "rollback" | "delete";
+            readonly before: number | null;
+            readonly after: number | null;
+            readonly changed_at: string;
+            readonly changed_by: string;
+            readonly why: string | null;
+        };
+        /**
+         * @description Let an alias lead to a version, once that one is loaded and warm.
+         *
+         *     ``expected`` makes it a comparison first: the version's number where the alias leads now, 0 for
+         *     an alias that isn't set. Where it leads elsewhere the answer is a conflict.
+         */
+        readonly AliasRequest: {
+            readonly version: number;
+            readonly why?: string | null;
+            readonly expected?: number | null;
+        };
+        /** @description Let an alias lead where it led before, or to a version's number; again goes further back. */
+        readonly RollbackRequest: {
+            readonly to?: number | null;
+            readonly why?: string | null;
+        };
+        /** @description A page of the changes of one alias, or of every alias of a model, newest first. */
+        readonly AliasHistory: {
+            readonly name: string;
+            readonly items: readonly components["schemas"]["AliasChange"][];
+            readonly next_cursor?: string | null;
+        };
         /** @description The end of a version's log. */
         readonly LogText: {
             readonly reference: string;
@@ -444,6 +772,27 @@ export interface components {
             readonly model_s?: number;
             readonly total_s?: number;
         };
+        /** @description An invocation in a list. */
+        readonly InvocationSummary: {
+            readonly id: string;
+            readonly reference: string;
+            readonly version_id: string;
+            /** @enum {unknown} */
+            readonly state: "queued" | "running" | "succeeded" | "failed" | "cancelled" | "timed_out" | "interrupted";
+            readonly caller: components["schemas"]["Caller"];
+            readonly accepted_at: string;
+            readonly ended_at: string | null;
+            readonly timings: components["schemas"]["Timings"] | null;
+            readonly input_bytes: number;
+            readonly output_bytes: number | null;
+            readonly error_code: string | null;
+            readonly replay_of?: string | null;
+        };
+        /** @description Who asks: a user, and the kernel they ask from where there is one. */
+        readonly Caller: {
+            readonly user: string;
+            readonly kernel_id?: string | null;
+        };
         /**
          * @description Call a version with inputs as plain JSON.
          *
@@ -461,26 +810,6 @@ export interface components {
             readonly items: readonly components["schemas"]["InvocationSummary"][];
             readonly next_cursor?: string | null;
         };
-        /** @description An invocation in a list. */
-        readonly InvocationSummary: {
-            readonly id: string;
-            readonly reference: string;
-            readonly version_id: string;
-            /** @enum {unknown} */
-            readonly state: "queued" | "running" | "succeeded" | "failed" | "cancelled" | "timed_out" | "interrupted";
-            readonly caller: components["schemas"]["Caller"];
-            readonly accepted_at: string;
-            readonly ended_at: string | null;
-            readonly timings: components["schemas"]["Timings"] | null;
-            readonly input_bytes: number;
-            readonly output_bytes: number | null;
-            readonly error_code: string | null;
-        };
-        /** @description Who asks: a user, and the kernel they ask from where there is one. */
-        readonly Caller: {
-            readonly user: string;
-            readonly kernel_id?: string | null;
-        };
         /** @description An invocation with what was captured of it, values as in `InvokeAnswer`. */
         readonly InvocationDetail: {
             readonly invocation: components["schemas"]["InvocationSummary"];
@@ -492,6 +821,11 @@ export interface components {
             } | null;
             readonly error: components["schemas"]["ErrorBody"] | null;
             readonly logs: string;
+        };
+        /** @description Run the kept inputs of an invocation again, by default with the version that it called. */
+        readonly ReplayRequest: {
+            readonly reference?: string | null;
+            readonly timeout_s?: number | null;
         };
     };
     responses: {
@@ -517,11 +851,15 @@ export type DeploymentStatus = components['schemas']['DeploymentStatus'];
 export type DeviceStatus = components['schemas']['DeviceStatus'];
 export type MissingAnswer = components['schemas']['MissingAnswer'];
 export type MissingRequest = components['schemas']['MissingRequest'];
+export type PackStored = components['schemas']['PackStored'];
+export type FetchRequest = components['schemas']['FetchRequest'];
 export type BlobStored = components['schemas']['BlobStored'];
+export type BlobUpload = components['schemas']['BlobUpload'];
 export type ModelPage = components['schemas']['ModelPage'];
 export type ModelSummary = components['schemas']['ModelSummary'];
 export type ModelDetail = components['schemas']['ModelDetail'];
 export type VersionSummary = components['schemas']['VersionSummary'];
+export type VersionPage = components['schemas']['VersionPage'];
 export type VersionDetail = components['schemas']['VersionDetail'];
 export type Signature = components['schemas']['Signature'];
 export type Parameter = components['schemas']['Parameter'];
@@ -530,14 +868,25 @@ export type FileEntry = components['schemas']['FileEntry'];
 export type Origin = components['schemas']['Origin'];
 export type TrustRecord = components['schemas']['TrustRecord'];
 export type PublishRequest = components['schemas']['PublishRequest'];
+export type EditRequest = components['schemas']['EditRequest'];
+export type VersionDiff = components['schemas']['VersionDiff'];
+export type Difference = components['schemas']['Difference'];
+export type FileDifference = components['schemas']['FileDifference'];
+export type AliasPage = components['schemas']['AliasPage'];
+export type AliasSummary = components['schemas']['AliasSummary'];
+export type AliasChange = components['schemas']['AliasChange'];
+export type AliasRequest = components['schemas']['AliasRequest'];
+export type RollbackRequest = components['schemas']['RollbackRequest'];
+export type AliasHistory = components['schemas']['AliasHistory'];
 export type LogText = components['schemas']['LogText'];
 export type InvokeAnswer = components['schemas']['InvokeAnswer'];
 export type Timings = components['schemas']['Timings'];
-export type InvokeRequest = components['schemas']['InvokeRequest'];
-export type InvocationPage = components['schemas']['InvocationPage'];
 export type InvocationSummary = components['schemas']['InvocationSummary'];
 export type Caller = components['schemas']['Caller'];
+export type InvokeRequest = components['schemas']['InvokeRequest'];
+export type InvocationPage = components['schemas']['InvocationPage'];
 export type InvocationDetail = components['schemas']['InvocationDetail'];
+export type ReplayRequest = components['schemas']['ReplayRequest'];
 export type ResponseError = components['responses']['Error'];
 export type $defs = Record<string, never>;
 export interface operations {
@@ -608,10 +957,88 @@ export interface operations {
             readonly default: components["responses"]["Error"];
         };
     };
-    readonly putBlobsDigest: {
+    readonly postBlobsPack: {
         readonly parameters: {
             readonly query?: never;
             readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly requestBody: {
+            readonly content: {
+                readonly "application/octet-stream": unknown;
+            };
+        };
+        readonly responses: {
+            /** @description OK */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["PackStored"];
+                };
+            };
+            readonly default: components["responses"]["Error"];
+        };
+    };
+    readonly postBlobsFetch: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly requestBody: {
+            readonly content: {
+                readonly "application/json": components["schemas"]["FetchRequest"];
+            };
+        };
+        readonly responses: {
+            /** @description OK */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/octet-stream": unknown;
+                };
+            };
+            readonly default: components["responses"]["Error"];
+        };
+    };
+    readonly getBlobsDigest: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path: {
+                readonly digest: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description OK */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/octet-stream": unknown;
+                };
+            };
+            readonly default: components["responses"]["Error"];
+        };
+    };
+    readonly putBlobsDigest: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: {
+                /** @description The body is a part of the blob that begins here: where the last one ended, else 416 with the right offset */
+                readonly "Upload-Offset"?: number;
+                /** @description Size of the whole blob; goes with Upload-Offset */
+                readonly "Upload-Length"?: number;
+            };
             readonly path: {
                 readonly digest: string;
             };
@@ -639,6 +1066,59 @@ export interface operations {
                 };
                 content: {
                     readonly "application/json": components["schemas"]["BlobStored"];
+                };
+            };
+            /** @description Accepted */
+            readonly 202: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["BlobUpload"];
+                };
+            };
+            readonly default: components["responses"]["Error"];
+        };
+    };
+    readonly headBlobsDigest: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path: {
+                readonly digest: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description OK */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content?: never;
+            };
+            readonly default: components["responses"]["Error"];
+        };
+    };
+    readonly getBlobsDigestUpload: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path: {
+                readonly digest: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description OK */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["BlobUpload"];
                 };
             };
             readonly default: components["responses"]["Error"];
@@ -690,6 +1170,34 @@ export interface operations {
                 };
                 content: {
                     readonly "application/json": components["schemas"]["ModelDetail"];
+                };
+            };
+            readonly default: components["responses"]["Error"];
+        };
+    };
+    readonly getModelsNameVersions: {
+        readonly parameters: {
+            readonly query?: {
+                /** @description Items per page: 1 to 200, 50 if absent */
+                readonly limit?: number;
+                /** @description next_cursor of the page before this one */
+                readonly cursor?: string;
+            };
+            readonly header?: never;
+            readonly path: {
+                readonly name: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description OK */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["VersionPage"];
                 };
             };
             readonly default: components["responses"]["Error"];
@@ -758,6 +1266,227 @@ export interface operations {
             readonly default: components["responses"]["Error"];
         };
     };
+    readonly patchModelsNameVersionsSelector: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path: {
+                readonly name: string;
+                readonly selector: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody: {
+            readonly content: {
+                readonly "application/json": components["schemas"]["EditRequest"];
+            };
+        };
+        readonly responses: {
+            /** @description OK */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["VersionDetail"];
+                };
+            };
+            readonly default: components["responses"]["Error"];
+        };
+    };
+    readonly getModelsNameVersionsSelectorDiffOther: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path: {
+                readonly name: string;
+                readonly selector: string;
+                readonly other: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description OK */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["VersionDiff"];
+                };
+            };
+            readonly default: components["responses"]["Error"];
+        };
+    };
+    readonly getModelsNameAliases: {
+        readonly parameters: {
+            readonly query?: {
+                /** @description Items per page: 1 to 200, 50 if absent */
+                readonly limit?: number;
+                /** @description next_cursor of the page before this one */
+                readonly cursor?: string;
+            };
+            readonly header?: never;
+            readonly path: {
+                readonly name: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description OK */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["AliasPage"];
+                };
+            };
+            readonly default: components["responses"]["Error"];
+        };
+    };
+    readonly putModelsNameAliasesAlias: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path: {
+                readonly name: string;
+                readonly alias: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody: {
+            readonly content: {
+                readonly "application/json": components["schemas"]["AliasRequest"];
+            };
+        };
+        readonly responses: {
+            /** @description OK */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["AliasChange"];
+                };
+            };
+            readonly default: components["responses"]["Error"];
+        };
+    };
+    readonly deleteModelsNameAliasesAlias: {
+        readonly parameters: {
+            readonly query?: {
+                /** @description The reason, for its history */
+                readonly why?: string;
+            };
+            readonly header?: never;
+            readonly path: {
+                readonly name: string;
+                readonly alias: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description OK */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["AliasChange"];
+                };
+            };
+            readonly default: components["responses"]["Error"];
+        };
+    };
+    readonly postModelsNameAliasesAliasRollback: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path: {
+                readonly name: string;
+                readonly alias: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody: {
+            readonly content: {
+                readonly "application/json": components["schemas"]["RollbackRequest"];
+            };
+        };
+        readonly responses: {
+            /** @description OK */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["AliasChange"];
+                };
+            };
+            readonly default: components["responses"]["Error"];
+        };
+    };
+    readonly getModelsNameAliasesAliasHistory: {
+        readonly parameters: {
+            readonly query?: {
+                /** @description Items per page: 1 to 200, 50 if absent */
+                readonly limit?: number;
+                /** @description next_cursor of the page before this one */
+                readonly cursor?: string;
+            };
+            readonly header?: never;
+            readonly path: {
+                readonly name: string;
+                readonly alias: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description OK */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["AliasHistory"];
+                };
+            };
+            readonly default: components["responses"]["Error"];
+        };
+    };
+    readonly getModelsNameHistory: {
+        readonly parameters: {
+            readonly query?: {
+                /** @description Items per page: 1 to 200, 50 if absent */
+                readonly limit?: number;
+                /** @description next_cursor of the page before this one */
+                readonly cursor?: string;
+            };
+            readonly header?: never;
+            readonly path: {
+                readonly name: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description OK */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["AliasHistory"];
+                };
+            };
+            readonly default: components["responses"]["Error"];
+        };
+    };
     readonly getModelsNameVersionsSelectorLogs: {
         readonly parameters: {
             readonly query?: never;
@@ -793,6 +1522,8 @@ export interface operations {
                 readonly model?: string;
                 /** @description Calls in this state only */
                 readonly state?: string;
+                /** @description Calls from this time on (RFC 3339) */
+                readonly since?: string;
             };
             readonly header?: never;
             readonly path?: never;
@@ -815,7 +1546,12 @@ export interface operations {
     readonly postInvocations: {
         readonly parameters: {
             readonly query?: never;
-            readonly header?: never;
+            readonly header?: {
+                /** @description respond-async: keep the call, answer 202 with its Location */
+                readonly Prefer?: string;
+                /** @description At most 200 printable characters: the same call, however often it is sent */
+                readonly "Idempotency-Key"?: string;
+            };
             readonly path?: never;
             readonly cookie?: never;
         };
@@ -836,10 +1572,46 @@ export interface operations {
                     readonly "application/vnd.norman.frame": unknown;
                 };
             };
+            /** @description Accepted */
+            readonly 202: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["InvocationSummary"];
+                    readonly "application/vnd.norman.frame": unknown;
+                };
+            };
             readonly default: components["responses"]["Error"];
         };
     };
     readonly getInvocationsInvocationId: {
+        readonly parameters: {
+            readonly query?: {
+                /** @description Answer when it has ended, or after so many seconds (at most 30) */
+                readonly wait_s?: number;
+            };
+            readonly header?: never;
+            readonly path: {
+                readonly invocation_id: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description OK */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["InvocationDetail"];
+                };
+            };
+            readonly default: components["responses"]["Error"];
+        };
+    };
+    readonly deleteInvocationsInvocationId: {
         readonly parameters: {
             readonly query?: never;
             readonly header?: never;
@@ -857,6 +1629,82 @@ export interface operations {
                 };
                 content: {
                     readonly "application/json": components["schemas"]["InvocationDetail"];
+                };
+            };
+            readonly default: components["responses"]["Error"];
+        };
+    };
+    readonly getInvocationsInvocationIdResult: {
+        readonly parameters: {
+            readonly query?: {
+                /** @description Answer when it has ended, or after so many seconds (at most 30) */
+                readonly wait_s?: number;
+            };
+            readonly header?: never;
+            readonly path: {
+                readonly invocation_id: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description OK */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["InvokeAnswer"];
+                };
+            };
+            /** @description Accepted */
+            readonly 202: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["InvocationSummary"];
+                };
+            };
+            readonly default: components["responses"]["Error"];
+        };
+    };
+    readonly postInvocationsInvocationIdReplay: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: {
+                /** @description respond-async: keep the call, answer 202 with its Location */
+                readonly Prefer?: string;
+                /** @description At most 200 printable characters: the same call, however often it is sent */
+                readonly "Idempotency-Key"?: string;
+            };
+            readonly path: {
+                readonly invocation_id: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody: {
+            readonly content: {
+                readonly "application/json": components["schemas"]["ReplayRequest"];
+            };
+        };
+        readonly responses: {
+            /** @description OK */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["InvokeAnswer"];
+                };
+            };
+            /** @description Accepted */
+            readonly 202: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["InvocationSummary"];
                 };
             };
             readonly default: components["responses"]["Error"];

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping
+from datetime import datetime
+from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
+from norman_jupyter.client.catalogue import AsyncioCatalogue
 from norman_jupyter.client.core import Core, PathLike, Transport
 from norman_jupyter.client.effects import Effect, Exchange, Pause, Send, Steps
 from norman_jupyter.client.local_asyncio import AsyncioLinks
+from norman_jupyter.client.metering import OnProgress
 from norman_jupyter.client.rest_transport import AsyncioHttp
 from norman_jupyter.client.results import InvokeResult
+from norman_jupyter.client.submissions import Submission
 from norman_jupyter.client.surroundings import make_discovery
-from norman_jupyter.client.transfer import OnProgress
 from norman_protocol.messages import InvocationState
 from norman_protocol.rest import (
     InvocationDetail,
@@ -26,12 +30,15 @@ from norman_protocol.rest import (
     VersionDetail,
 )
 
+if TYPE_CHECKING:
+    from norman_jupyter.client.loading import LoadedModel
+
 __all__ = ["Norman"]
 
 T = TypeVar("T")
 
 
-class Norman:
+class Norman(AsyncioCatalogue):
     """A client of a Norman server for ``await``; its blocking twin is `BlockingNorman`.
 
     One client serves many calls at once, and each event loop it is used from has its own
@@ -79,6 +86,7 @@ class Norman:
         transport: Transport = "auto",
     ) -> None:
         self._core = Core(make_discovery(url, token), transport=transport)
+        self._catalogue = self._core.catalogue
         self._links = AsyncioLinks()
         self._http = AsyncioHttp()
 
@@ -105,8 +113,10 @@ class Norman:
         ----------
         source
             An ``.onnx`` file, a folder with one at its root, or a folder with ``model.py``.
-            ``__pycache__``, ``.git``, ``.ipynb_checkpoints``, ``.DS_Store`` and ``*.pyc`` are left
-            out; links are followed as long as they stay inside.
+            Left out is what its ``.normanignore`` names (written like a ``.gitignore``), and by
+            default ``.git``, ``.venv``, ``node_modules``, ``__pycache__``, ``*.pyc``,
+            ``.ipynb_checkpoints`` and ``.DS_Store``. Links are followed as long as they stay
+            inside.
         name
             Of the model; default: the folder's name, or the file's without its suffix.
         label, description, tags
@@ -159,6 +169,97 @@ class Norman:
                 on_progress=on_progress,
             )
         )
+
+    async def download(
+        self,
+        reference: str,
+        folder: PathLike | None = None,
+        *,
+        on_progress: OnProgress | None = None,
+    ) -> Path:
+        """Give the files of a version back, verified, in a folder.
+
+        The folder appears when all of it is there. In one that stands already, files with the
+        right bytes stay as they are, and nothing is overwritten.
+
+        Parameters
+        ----------
+        reference
+            ``digits`` (its active version), ``digits@3``, ``digits@latest`` or an alias; the
+            version may be in any state.
+        folder
+            Default: ``digits-3`` in the current folder.
+        on_progress
+            Called with a `Progress` now and then, on this thread.
+
+        Returns
+        -------
+        Path
+            The folder, absolute.
+
+        Raises
+        ------
+        Conflict
+            Something else stands where a file belongs, or the folder can't be written.
+        BundleInvalid, BlobNotFound
+            The server's bytes are damaged or gone; nothing is kept here.
+        StorageFull
+            The disk here is full; nothing is kept.
+        ModelNotFound, VersionNotFound, NotReady, NameInvalid
+            The reference leads to none.
+
+        Examples
+        --------
+        ::
+
+            folder = await norman.download("digits@2", "./digits-as-served")
+        """
+        return await self._run(self._core.download(reference, folder, on_progress))
+
+    async def load(self, reference: str, *, on_progress: OnProgress | None = None) -> LoadedModel:
+        """Load a version in this process: the model itself, with the outputs of the service.
+
+        Its files are fetched once and kept, held to their digests at each load, in
+        ``~/.cache/norman``. A ``model.py`` runs its code **here, with your rights**: that is done
+        only for versions that somebody trusted at the server (``--trust``), and only for the very
+        files that were trusted. Load from servers that you trust.
+
+        Parameters
+        ----------
+        reference
+            ``digits`` (its active version), ``digits@3``, ``digits@latest`` or an alias.
+        on_progress
+            Called with a `Progress` now and then, on this thread.
+
+        Returns
+        -------
+        LoadedModel
+            ``predict(**inputs)``, or a call, gives the outputs by name; ``native`` is the model
+            as its framework knows it.
+
+        Raises
+        ------
+        TrustRequired
+            It runs code on load, and nobody trusted it at the server. Nothing was fetched.
+        RuntimeMissing
+            This interpreter lacks the package that loads the format.
+        LoadFailed
+            It can't be loaded here; where its code raised, that is the error's cause.
+        NotReady
+            It never loaded at the server.
+        BundleInvalid, BlobNotFound, Conflict, StorageFull
+            As for `download`.
+        ModelNotFound, VersionNotFound, NameInvalid
+            The reference leads to none.
+
+        Examples
+        --------
+        ::
+
+            model = await norman.load("digits@2")
+            model(image=np.zeros((1, 64), np.float32))["label"]
+        """
+        return await self._run(self._core.load(reference, on_progress))
 
     async def invoke(
         self,
@@ -271,6 +372,7 @@ class Norman:
         state: InvocationState | None = None,
         limit: int = 50,
         cursor: str | None = None,
+        since: datetime | None = None,
     ) -> InvocationPage:
         """List recorded invocations, newest first.
 
@@ -282,8 +384,10 @@ class Norman:
             Only those in this state, such as ``failed``.
         limit, cursor
             At most so many; ``next_cursor`` of one page gives the next one.
+        since
+            Only those accepted from this time on; a naive time is local.
         """
-        return await self._run(self._core.invocations(model, state, limit, cursor))
+        return await self._run(self._core.invocations(model, state, limit, cursor, since))
 
     async def invocation(self, id: str) -> InvocationDetail:  # noqa: A002 - the field's own name
         """Return one recorded invocation, with inputs and outputs where they were captured.
@@ -294,6 +398,86 @@ class Norman:
             There is none of that id.
         """
         return await self._run(self._core.invocation(id))
+
+    async def submit(
+        self,
+        reference: str,
+        /,
+        inputs: Mapping[str, Any] | None = None,
+        *,
+        timeout_s: float | None = None,
+        idempotency_key: str | None = None,
+        **named: Any,
+    ) -> Submission:
+        """Hand a call to the server and come back for its answer, from here or elsewhere.
+
+        The call is kept before this returns: it goes on when this process, or the server, ends,
+        and its outputs are kept with it. It goes over REST.
+
+        Parameters
+        ----------
+        reference, inputs, timeout_s, named
+            As for `invoke`.
+        idempotency_key
+            Of at most 200 printable characters. A call with a key that was used before is the call
+            that was made then. Default: a new one.
+
+        Returns
+        -------
+        Submission
+            Has the invocation's ``id``; ``await`` it for the result.
+
+        Raises
+        ------
+        IdempotencyConflict
+            The key was used for another call.
+        ModelNotFound, VersionNotFound, NotReady, InputInvalid
+            It can't be called so; nothing was kept.
+        PayloadTooLarge, QueueFull
+            The inputs are too large to be kept, or too many calls are.
+        """
+        invocation_id = await self._run(
+            self._core.submit(reference, inputs, timeout_s, idempotency_key, named)
+        )
+        return Submission(
+            id=invocation_id,
+            _fetch=lambda wait_s: self._run(self._core.result(invocation_id, wait_s)),
+        )
+
+    async def cancel(self, id: str) -> InvocationDetail:  # noqa: A002 - the field's own name
+        """End a call, whoever made it, and return what is recorded of it.
+
+        Raises
+        ------
+        InvocationNotFound
+            There is none of that id.
+        Conflict
+            It ended before.
+        """
+        return await self._run(self._core.cancel(id))
+
+    async def replay(
+        self,
+        id: str,  # noqa: A002 - the field's own name
+        reference: str | None = None,
+        *,
+        timeout_s: float | None = None,
+    ) -> InvokeResult:
+        """Run the recorded inputs of a call again, as a new invocation that names the old one.
+
+        Parameters
+        ----------
+        reference
+            Run them with this version; default: the one that was called.
+
+        Raises
+        ------
+        InvocationNotFound
+            There is none of that id.
+        Conflict
+            Its inputs were not kept.
+        """
+        return await self._run(self._core.replay(id, reference, timeout_s))
 
     async def close(self) -> None:
         """Close the connections of the running loop. Harmless when repeated."""

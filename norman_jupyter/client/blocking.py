@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping
+from datetime import datetime
+from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
+from norman_jupyter.client.catalogue import BlockingCatalogue
 from norman_jupyter.client.core import Core, PathLike, Transport
 from norman_jupyter.client.effects import Effect, Exchange, Pause, Send, Steps
 from norman_jupyter.client.local_blocking import BlockingLinks
+from norman_jupyter.client.metering import OnProgress
 from norman_jupyter.client.rest_transport import BlockingHttp
 from norman_jupyter.client.results import InvokeResult
+from norman_jupyter.client.submissions import BlockingSubmission
 from norman_jupyter.client.surroundings import make_discovery
-from norman_jupyter.client.transfer import OnProgress
 from norman_protocol.messages import InvocationState
 from norman_protocol.rest import (
     InvocationDetail,
@@ -26,12 +30,15 @@ from norman_protocol.rest import (
     VersionDetail,
 )
 
+if TYPE_CHECKING:
+    from norman_jupyter.client.loading import LoadedModel
+
 __all__ = ["BlockingNorman"]
 
 T = TypeVar("T")
 
 
-class BlockingNorman:
+class BlockingNorman(BlockingCatalogue):
     """A client of a Norman server for code without ``await``; its twin is `Norman`.
 
     It blocks the thread that calls and nothing else, inside a running event loop too. Safe to use
@@ -76,6 +83,7 @@ class BlockingNorman:
         transport: Transport = "auto",
     ) -> None:
         self._core = Core(make_discovery(url, token), transport=transport)
+        self._catalogue = self._core.catalogue
         self._links = BlockingLinks()
         self._http = BlockingHttp()
 
@@ -109,6 +117,20 @@ class BlockingNorman:
                 on_progress=on_progress,
             )
         )
+
+    def download(
+        self,
+        reference: str,
+        folder: PathLike | None = None,
+        *,
+        on_progress: OnProgress | None = None,
+    ) -> Path:
+        """Give the files of a version back, verified, in a folder; see `Norman.download`."""
+        return self._run(self._core.download(reference, folder, on_progress))
+
+    def load(self, reference: str, *, on_progress: OnProgress | None = None) -> LoadedModel:
+        """Load a version in this process, with the outputs of the service; see `Norman.load`."""
+        return self._run(self._core.load(reference, on_progress))
 
     def invoke(
         self,
@@ -155,13 +177,50 @@ class BlockingNorman:
         state: InvocationState | None = None,
         limit: int = 50,
         cursor: str | None = None,
+        since: datetime | None = None,
     ) -> InvocationPage:
         """List recorded invocations, newest first; see `Norman.invocations`."""
-        return self._run(self._core.invocations(model, state, limit, cursor))
+        return self._run(self._core.invocations(model, state, limit, cursor, since))
 
     def invocation(self, id: str) -> InvocationDetail:  # noqa: A002 - the field's own name
         """Return one recorded invocation; see `Norman.invocation`."""
         return self._run(self._core.invocation(id))
+
+    def submit(
+        self,
+        reference: str,
+        /,
+        inputs: Mapping[str, Any] | None = None,
+        *,
+        timeout_s: float | None = None,
+        idempotency_key: str | None = None,
+        **named: Any,
+    ) -> BlockingSubmission:
+        """Hand a call to the server and come back for its answer; see `Norman.submit`.
+
+        ``wait()`` of what this returns gives the result.
+        """
+        invocation_id = self._run(
+            self._core.submit(reference, inputs, timeout_s, idempotency_key, named)
+        )
+        return BlockingSubmission(
+            id=invocation_id,
+            _fetch=lambda wait_s: self._run(self._core.result(invocation_id, wait_s)),
+        )
+
+    def cancel(self, id: str) -> InvocationDetail:  # noqa: A002 - the field's own name
+        """End a call, whoever made it; see `Norman.cancel`."""
+        return self._run(self._core.cancel(id))
+
+    def replay(
+        self,
+        id: str,  # noqa: A002 - the field's own name
+        reference: str | None = None,
+        *,
+        timeout_s: float | None = None,
+    ) -> InvokeResult:
+        """Run the recorded inputs of a call again; see `Norman.replay`."""
+        return self._run(self._core.replay(id, reference, timeout_s))
 
     def close(self) -> None:
         """Close all connections. Harmless when repeated."""

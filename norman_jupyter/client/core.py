@@ -8,10 +8,13 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
 from functools import partial
-from typing import Any, Literal, TypeAlias, TypeVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 from urllib.parse import quote
 
+from norman_jupyter.client.catalogue import Catalogue
 from norman_jupyter.client.discovery import Target
 from norman_jupyter.client.effects import (
     HttpAnswer,
@@ -22,23 +25,30 @@ from norman_jupyter.client.effects import (
     send,
     work,
 )
+from norman_jupyter.client.fetching import default_folder, fetch_version
+from norman_jupyter.client.handover import Handover, connect_handover
 from norman_jupyter.client.inputs import check_timeout, encode_inputs, is_slow, merge_inputs
 from norman_jupyter.client.local import LinkUnavailable
+from norman_jupyter.client.metering import OnProgress
 from norman_jupyter.client.progress import Progress
 from norman_jupyter.client.rest import (
     get_request,
     invoke_request,
+    json_request,
+    kept,
     model_path,
+    raise_for_error,
     read_answer,
     read_message,
     version_path,
 )
 from norman_jupyter.client.results import InvokeResult, read_result
-from norman_jupyter.client.transfer import OnProgress, transfer_bundle
+from norman_jupyter.client.transfer import transfer_bundle
 from norman_jupyter.packaging.folders import default_name, open_bundle
 from norman_jupyter.packaging.origin import collect_origin
 from norman_protocol.errors import (
     BundleInvalid,
+    Conflict,
     ExecutorUnavailable,
     Interrupted,
     ModelNotFound,
@@ -46,23 +56,32 @@ from norman_protocol.errors import (
     NotReady,
     ProtocolViolation,
     ServerNotFound,
+    TimedOut,
     Unauthenticated,
     VersionNotFound,
 )
+from norman_protocol.identifiers import new_id
 from norman_protocol.messages import Failure, InvocationState, Invoke, Message, Result
 from norman_protocol.references import parse_name, parse_reference
 from norman_protocol.rest import (
+    FRAME_MEDIA_TYPE,
     InvocationDetail,
     InvocationPage,
+    InvocationSummary,
     LogText,
     Manifest,
     ModelDetail,
     ModelPage,
     Origin,
     PublishRequest,
+    ReplayRequest,
     ServerStatus,
     VersionDetail,
 )
+from norman_protocol.values import Value
+
+if TYPE_CHECKING:
+    from norman_jupyter.client.loading import LoadedModel
 
 __all__ = ["Core", "PathLike", "Transport"]
 
@@ -77,6 +96,11 @@ _SHORTEST_PAUSE_S = 0.05
 # The executor keeps the deadline. These catch one that hangs: it is given a little longer.
 _DEADLINE_GRACE_S = 10.0
 _LONGEST_CALL_S = 3600.0 + 300.0
+
+_ANSWER_TIMEOUT_S = 60.0
+_RESULT_WAIT_S = 10.0
+_GOES_ON = 202
+_UNAVAILABLE = 503
 
 _ROUTING_CODES = (ModelNotFound.code, VersionNotFound.code, NotReady.code)
 
@@ -114,6 +138,7 @@ class Core:
         self._target: Target | None = None
         self._greeted: Target | None = None
         self._ids = itertools.count(1)
+        self.catalogue = Catalogue(self._call)
 
     # --- calls --------------------------------------------------------------------------------
 
@@ -127,11 +152,7 @@ class Core:
         """Call a version."""
         text = str(parse_reference(reference))
         timeout_s = check_timeout(timeout_s)
-        objects = merge_inputs(inputs, named)
-        if is_slow(objects):
-            values = yield from work(partial(encode_inputs, objects))
-        else:
-            values = encode_inputs(objects)
+        values = yield from _encode(merge_inputs(inputs, named))
         message = Invoke(
             id=f"{next(self._ids):x}", reference=text, timeout_s=timeout_s, values=values
         )
@@ -220,7 +241,42 @@ class Core:
             origin=origin,
         )
         tell = on_progress or _tell_nobody
-        return (yield from transfer_bundle(self._call, bundle, chosen, request, tell))
+        connect = self._connect_handover
+        return (yield from transfer_bundle(self._call, connect, bundle, chosen, request, tell))
+
+    def _connect_handover(self) -> Handover | None:
+        """Connect for files to be given by descriptor, where they may be; blocks."""
+        if self._target is None or self._transport == "rest":
+            return None
+        return connect_handover(self._target)
+
+    # --- downloads ----------------------------------------------------------------------------
+
+    def download(
+        self, reference: str, folder: PathLike | None, on_progress: OnProgress | None
+    ) -> Steps[Path]:
+        """Give a version's files back."""
+        version = yield from self.version(reference)
+        target = default_folder(version) if folder is None else Path(folder)
+        tell = on_progress or _tell_nobody
+        return (yield from fetch_version(self._call, version, target, tell))
+
+    def load(self, reference: str, on_progress: OnProgress | None) -> Steps[LoadedModel]:
+        """Load a version in this process."""
+        from norman_jupyter.client import loading  # with NumPy, which other calls may do without
+
+        version = yield from self.version(reference)
+        signature = loading.check_loadable(version)
+        folder = loading.cache_folder(version)
+        tell = on_progress or _tell_nobody
+        try:
+            yield from fetch_version(self._call, version, folder, tell)
+        except Conflict:
+            if not folder.is_dir():
+                raise
+            yield from work(partial(loading.forget_cached, folder))
+            yield from fetch_version(self._call, version, folder, tell)
+        return (yield from work(partial(loading.load_version, version, signature, folder)))
 
     # --- questions ----------------------------------------------------------------------------
 
@@ -254,15 +310,106 @@ class Core:
         state: InvocationState | None,
         limit: int,
         cursor: str | None,
+        since: datetime | None,
     ) -> Steps[InvocationPage]:
         """List invocations."""
-        question = get_request("invocations", model=model, state=state, limit=limit, cursor=cursor)
+        moment = None if since is None else since.astimezone(UTC).isoformat()
+        question = get_request(
+            "invocations", model=model, state=state, limit=limit, cursor=cursor, since=moment
+        )
         return read_answer(InvocationPage, (yield from self._call(question)))
 
     def invocation(self, invocation_id: str) -> Steps[InvocationDetail]:
         """Tell of one invocation."""
-        question = get_request(f"invocations/{quote(invocation_id, safe='')}")
+        question = get_request(_invocation_path(invocation_id))
         return read_answer(InvocationDetail, (yield from self._call(question)))
+
+    # --- calls that are kept ------------------------------------------------------------------
+
+    def submit(
+        self,
+        reference: str,
+        inputs: Mapping[str, Any] | None,
+        timeout_s: float | None,
+        idempotency_key: str | None,
+        named: Mapping[str, Any],
+    ) -> Steps[str]:
+        """Have a call kept, and return the invocation's id."""
+        message = Invoke(
+            id="",
+            reference=str(parse_reference(reference)),
+            timeout_s=check_timeout(timeout_s),
+            values=(yield from _encode(merge_inputs(inputs, named))),
+        )
+        # With a key of its own in any case: a connection that is lost is then no question.
+        key = new_id() if idempotency_key is None else idempotency_key
+        request = kept(invoke_request(message, answer_timeout_s=_ANSWER_TIMEOUT_S), key)
+        answer = yield from self._patiently(request)
+        return read_answer(InvocationSummary, answer).id
+
+    def result(self, invocation_id: str, timeout_s: float | None) -> Steps[InvokeResult]:
+        """Wait for what a kept call gives."""
+        limit_s = check_timeout(timeout_s)
+        begun = self._clock()
+        while True:
+            left_s = math.inf if limit_s is None else limit_s - (self._clock() - begun)
+            wait_s = max(0.0, min(left_s, _RESULT_WAIT_S))
+            question = get_request(
+                f"{_invocation_path(invocation_id)}/result",
+                wait_s=wait_s,
+                answer_timeout_s=_ANSWER_TIMEOUT_S + wait_s,
+            )
+            question = dataclasses.replace(question, accept=FRAME_MEDIA_TYPE)
+            answer = yield from self._patiently(question)
+            if answer.status != _GOES_ON:
+                return _read_call(answer)
+            if left_s <= _RESULT_WAIT_S:
+                raise TimedOut(
+                    f"The invocation {invocation_id} goes on after {timeout_s:g} s. Wait again, or "
+                    "cancel it.",
+                    timeout_s=timeout_s,
+                    invocation_id=invocation_id,
+                )
+
+    def cancel(self, invocation_id: str) -> Steps[InvocationDetail]:
+        """Take a call back."""
+        request = HttpRequest(method="DELETE", path=_invocation_path(invocation_id))
+        return read_answer(InvocationDetail, (yield from self._call(request)))
+
+    def replay(
+        self, invocation_id: str, reference: str | None, timeout_s: float | None
+    ) -> Steps[InvokeResult]:
+        """Run the inputs of a call again."""
+        text = None if reference is None else str(parse_reference(reference))
+        limit_s = check_timeout(timeout_s)
+        request = json_request(
+            "POST",
+            f"{_invocation_path(invocation_id)}/replay",
+            ReplayRequest(reference=text, timeout_s=limit_s),
+        )
+        request = dataclasses.replace(
+            request,
+            accept=FRAME_MEDIA_TYPE,
+            answer_timeout_s=_DEADLINE_GRACE_S + (limit_s or _LONGEST_CALL_S),
+        )
+        return _read_call((yield from self._call(request)))
+
+    def _patiently(self, request: HttpRequest) -> Steps[HttpAnswer]:
+        """Send what may be sent twice, waiting out a restart of the server or its executor."""
+        begun = self._clock()
+        while True:
+            try:
+                answer = yield from self._call(request)
+                if answer.status == _UNAVAILABLE:
+                    raise_for_error(answer)
+            except (ExecutorUnavailable, ServerNotFound) as error:
+                pause_s = min(getattr(error, "retry_after_s", 1.0), 1.0)
+                known = self._greeted is not None  # else there was no server to wait for
+                if not known or self._clock() + pause_s - begun > _RESTART_PATIENCE_S:
+                    raise
+                yield from pause(pause_s)
+            else:
+                return answer
 
     # --- the server ---------------------------------------------------------------------------
 
@@ -280,7 +427,7 @@ class Core:
         try:
             answer = yield from send(target, request)
         except Interrupted:
-            if request.method != "GET":
+            if request.method != "GET" and "Idempotency-Key" not in request.headers:
                 raise
             answer = yield from send(target, request)  # asking twice does no harm
         if answer.status == 401:
@@ -344,6 +491,24 @@ class Core:
             self._target = other
             return other
         raise error
+
+
+def _encode(objects: Mapping[str, Any]) -> Steps[dict[str, Value]]:
+    if is_slow(objects):
+        return (yield from work(partial(encode_inputs, objects)))
+    return encode_inputs(objects)
+
+
+def _invocation_path(invocation_id: str) -> str:
+    return f"invocations/{quote(invocation_id, safe='')}"
+
+
+def _read_call(answer: HttpAnswer) -> InvokeResult:
+    message = read_message(answer)
+    if not isinstance(message, Result):
+        raise ProtocolViolation(f"A call was answered with {type(message).__name__}.")
+    # It may have ended long ago: the time it took is the server's to tell.
+    return read_result(message, message.timings.total_s)
 
 
 def _no_link(error: LinkUnavailable) -> NormanError:

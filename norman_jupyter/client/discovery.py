@@ -43,6 +43,8 @@ class Target:
         Who must answer there; None where that isn't known beforehand.
     socket_path
         The executor's data socket; None where there is none for us.
+    transfer_path
+        The server's socket for files of this host; None where there is none for us.
     source
         How it was found, for errors.
     chosen
@@ -53,6 +55,7 @@ class Target:
     token: str | None = None
     server_id: str | None = None
     socket_path: str | None = None
+    transfer_path: str | None = None
     source: str = field(default="", compare=False)
     chosen: bool = field(default=False, compare=False)
 
@@ -172,6 +175,7 @@ def _named(
                 token=record.token,
                 server_id=record.server_id,
                 socket_path=record.socket_path,
+                transfer_path=record.transfer_path,
                 source=source,
                 chosen=chosen,
             )
@@ -184,6 +188,7 @@ def _recorded(record: DiscoveryRecord, source: str) -> Target:
         token=record.token,
         server_id=record.server_id,
         socket_path=record.socket_path,
+        transfer_path=record.transfer_path,
         source=source,
     )
 

@@ -6,8 +6,8 @@ exception thrown into it. The blocking and the asyncio driver run the same gener
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias, TypeVar
 
 from norman_jupyter.client.discovery import Target
@@ -21,6 +21,7 @@ __all__ = [
     "HttpRequest",
     "Pause",
     "Send",
+    "Sink",
     "Steps",
     "Work",
     "exchange",
@@ -52,6 +53,26 @@ class Body:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Sink:
+    """Where the body of a successful answer goes, piece by piece.
+
+    Attributes
+    ----------
+    begin
+        Called before the first piece, and again where the request had to be sent again; may block.
+    write
+        Called with each piece; may block.
+    on_begun, on_received
+        Called on the caller's own thread after these, the second with the size of the piece.
+    """
+
+    begin: Callable[[], None]
+    write: Callable[[bytes], None]
+    on_begun: Callable[[], None]
+    on_received: Callable[[int], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HttpRequest:
     """A request to the REST API.
 
@@ -61,14 +82,18 @@ class HttpRequest:
         Below ``/norman/api/v1/``, already quoted, with its query.
     answer_timeout_s
         How long the server may be silent.
+    sink
+        Takes the body of a success; the answer's own is empty then.
     """
 
     method: str
     path: str
     body: bytes | Body = b""
     media_type: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
     accept: str = "application/json"
     answer_timeout_s: float = 60.0
+    sink: Sink | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

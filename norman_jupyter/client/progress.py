@@ -1,4 +1,4 @@
-"""Progress of an upload, as its caller is told it."""
+"""Progress of an upload or a download, as its caller is told it."""
 
 from __future__ import annotations
 
@@ -7,18 +7,19 @@ from typing import Literal, TypeAlias
 
 __all__ = ["Progress", "Stage"]
 
-Stage: TypeAlias = Literal["hashing", "sending", "loading", "ready"]
+Stage: TypeAlias = Literal["hashing", "sending", "receiving", "loading", "ready"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """How far an upload is.
+    """How far an upload or a download is.
 
     Attributes
     ----------
     stage
         ``hashing`` (reading the files here), ``sending`` (only what the server lacks),
-        ``loading`` (the server starts and describes the model), ``ready``.
+        ``receiving`` (only what isn't here), ``loading`` (the server starts and describes the
+        model), ``ready``.
     done_bytes, total_bytes
         Of this stage; both 0 where bytes don't measure it.
     message

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Iterator, Sequence
 from typing import NoReturn, TypeVar
@@ -28,6 +29,7 @@ __all__ = [
     "get_request",
     "invoke_request",
     "json_request",
+    "kept",
     "model_path",
     "raise_for_error",
     "read_answer",
@@ -109,6 +111,12 @@ def _parts(pieces: Sequence[Buffer]) -> Iterator[bytes]:
         view = memoryview(piece).cast("B")
         for start in range(0, view.nbytes, _CHUNK_BYTES):
             yield bytes(view[start : start + _CHUNK_BYTES])
+
+
+def kept(request: HttpRequest, key: str) -> HttpRequest:
+    """Let the server keep a call before it answers; with the same key it is the same call."""
+    headers = {**request.headers, "Prefer": "respond-async", "Idempotency-Key": key}
+    return dataclasses.replace(request, accept="application/json", headers=headers)
 
 
 def read_answer(cls: type[T], answer: HttpAnswer) -> T:

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary
 
 from norman_jupyter.client.discovery import Target, is_loopback
-from norman_jupyter.client.effects import Body, HttpAnswer, HttpRequest
+from norman_jupyter.client.effects import Body, HttpAnswer, HttpRequest, Sink
 from norman_jupyter.client.http_pool import DirectPool, NotConnected
 from norman_protocol.errors import Interrupted, RequestInvalid, ServerNotFound, TimedOut
 from norman_protocol.rest import API_PATH
@@ -25,18 +25,20 @@ __all__ = ["AsyncioHttp", "BlockingHttp"]
 
 _CONNECT_TIMEOUT_S = 10.0
 _WRITE_TIMEOUT_S = 60.0
+_PIECE_BYTES = 1 << 20
 
 
 class BlockingHttp:
     """Sends requests from any thread over one pool of connections for each server.
 
-    Where a proxy stands between, httpx carries them, which knows proxies; it costs thrice as
-    much per request. Closed by `close`. A forked child begins with pools of its own.
+    Bodies that stream, and all where a proxy stands between, are carried by httpx, which costs
+    thrice as much per request. Closed by `close`. A forked child begins with pools of its own.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._pools: dict[str, DirectPool | httpx.Client] = {}
+        self._direct: dict[str, DirectPool | None] = {}
+        self._clients: dict[str, httpx.Client] = {}
         self._pid = os.getpid()
 
     def send(self, target: Target, request: HttpRequest) -> HttpAnswer:
@@ -51,36 +53,55 @@ class BlockingHttp:
         TimedOut
             The answer took longer than it may.
         """
-        pool = self._pool(target)
-        if isinstance(pool, DirectPool):
-            return _send_directly(pool, target, request)
+        if self._pid != os.getpid():
+            self._forget()
+        body = request.body
+        if request.sink is None and not isinstance(body, Body):
+            pool = self._pool(target)
+            if pool is not None:
+                return _send_directly(pool, target, request, body)
         import httpx
 
-        body = request.body
         content: Any = _sync_pieces(body) if isinstance(body, Body) else body
         try:
-            response = pool.request(content=content, **_arguments(target, request))
+            arguments = _arguments(target, request)
+            with self._client(target).stream(content=content, **arguments) as response:
+                if request.sink is None or not response.is_success:
+                    return _read(response, response.read())
+                _drain(response, request.sink)
+                return _read(response, b"")
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             _reraise(error, target, request)
-        return _read(response)
 
     def close(self) -> None:
         """Close all connections."""
         with self._lock:
-            pools, self._pools = self._pools, {}
-        for pool in pools.values():
+            pools: list[httpx.Client | DirectPool] = [*self._clients.values()]
+            pools += [pool for pool in self._direct.values() if pool is not None]
+            self._clients, self._direct = {}, {}
+        for pool in pools:
             pool.close()
 
-    def _pool(self, target: Target) -> DirectPool | httpx.Client:
-        pool = self._pools.get(target.url)
-        if pool is not None and self._pid == os.getpid():
-            return pool
+    def _forget(self) -> None:
+        """Leave a parent's connections to the parent."""
         with self._lock:
             if self._pid != os.getpid():
-                self._pid, self._pools = os.getpid(), {}
-            if target.url not in self._pools:
-                self._pools[target.url] = _open_pool(target)
-            return self._pools[target.url]
+                self._pid, self._clients, self._direct = os.getpid(), {}, {}
+
+    def _pool(self, target: Target) -> DirectPool | None:
+        with self._lock:
+            if target.url not in self._direct:
+                self._direct[target.url] = _open_pool(target)
+            return self._direct[target.url]
+
+    def _client(self, target: Target) -> httpx.Client:
+        import httpx
+
+        with self._lock:
+            client = self._clients.get(target.url)
+            if client is None:
+                client = self._clients[target.url] = httpx.Client(**_settings(target))
+            return client
 
 
 class AsyncioHttp:
@@ -99,10 +120,14 @@ class AsyncioHttp:
         content: Any = _async_pieces(body) if isinstance(body, Body) else body
         try:
             client = self._client(target)
-            response = await client.request(content=content, **_arguments(target, request))
+            arguments = _arguments(target, request)
+            async with client.stream(content=content, **arguments) as response:
+                if request.sink is None or not response.is_success:
+                    return _read(response, await response.aread())
+                await _drain_async(response, request.sink)
+                return _read(response, b"")
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             _reraise(error, target, request)
-        return _read(response)
 
     async def close(self) -> None:
         """Close the connections of the running loop."""
@@ -138,6 +163,22 @@ async def _async_pieces(body: Body) -> AsyncIterator[bytes]:
             body.on_sent(len(piece))
 
 
+def _drain(response: httpx.Response, sink: Sink) -> None:
+    sink.begin()
+    sink.on_begun()
+    for piece in response.iter_bytes(_PIECE_BYTES):
+        sink.write(piece)
+        sink.on_received(len(piece))
+
+
+async def _drain_async(response: httpx.Response, sink: Sink) -> None:
+    await asyncio.to_thread(sink.begin)
+    sink.on_begun()
+    async for piece in response.aiter_bytes(_PIECE_BYTES):
+        await asyncio.to_thread(sink.write, piece)
+        sink.on_received(len(piece))
+
+
 def _settings(target: Target) -> dict[str, Any]:
     """Arguments of a client: a proxy never stands before loopback, and nothing is redirected."""
     settings: dict[str, Any] = {
@@ -151,41 +192,42 @@ def _settings(target: Target) -> dict[str, Any]:
 
 
 def _headers(target: Target, request: HttpRequest) -> dict[str, str]:
-    headers = {"Accept": request.accept}
+    headers = {**request.headers, "Accept": request.accept}
     if target.token:
         headers["Authorization"] = f"Bearer {target.token}"
     if request.media_type is not None:
         headers["Content-Type"] = request.media_type
+    if request.sink is not None:
+        headers["Accept-Encoding"] = "identity"  # files of models rarely get smaller
     if isinstance(request.body, Body):
         headers["Content-Length"] = str(request.body.size_bytes)
     return headers
 
 
-def _open_pool(target: Target) -> DirectPool | httpx.Client:
-    """Make a pool: through the environment's proxy, but never on the way to loopback."""
+def _open_pool(target: Target) -> DirectPool | None:
+    """Make a pool, or none where the environment's proxy is to be used: never before loopback."""
     if not is_loopback(target.url):
         from urllib.request import getproxies, proxy_bypass
 
         scheme, proxies = target.url.partition(":")[0], getproxies()
         host = urlsplit(target.url).hostname or ""
         if (scheme in proxies or "all" in proxies) and not proxy_bypass(host):
-            import httpx
-
-            return httpx.Client(**_settings(target))
+            return None
     try:
         return DirectPool(urlsplit(target.url), connect_timeout_s=_CONNECT_TIMEOUT_S)
     except ValueError as error:
         raise RequestInvalid(f"{target.url} is no address of a server: {error}") from error
 
 
-def _send_directly(pool: DirectPool, target: Target, request: HttpRequest) -> HttpAnswer:
-    body = request.body
+def _send_directly(
+    pool: DirectPool, target: Target, request: HttpRequest, body: bytes
+) -> HttpAnswer:
     path = f"{urlsplit(target.url).path}{API_PATH}/{request.path}"
     try:
         answer = pool.send(
             request.method,
             path,
-            body=_sync_pieces(body) if isinstance(body, Body) else body or None,
+            body=body or None,
             headers=_headers(target, request),
             answer_timeout_s=request.answer_timeout_s,
         )
@@ -227,12 +269,12 @@ def _media_type(content_type: str) -> str:
     return content_type.partition(";")[0].strip().lower()
 
 
-def _read(response: httpx.Response) -> HttpAnswer:
+def _read(response: httpx.Response, body: bytes) -> HttpAnswer:
     return HttpAnswer(
         url=str(response.url.copy_with(query=None)),
         status=response.status_code,
         media_type=_media_type(response.headers.get("Content-Type", "")),
-        body=response.content,
+        body=body,
         location=response.headers.get("Location", ""),
     )
 

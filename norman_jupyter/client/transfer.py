@@ -6,21 +6,30 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeAlias
 
-from norman_jupyter.client.effects import Body, HttpAnswer, HttpRequest, Steps, work
-from norman_jupyter.client.progress import Progress, Stage
+from norman_jupyter.client.effects import Steps, work
+from norman_jupyter.client.handover import Handover, hand_over
+from norman_jupyter.client.metering import Meter, OnProgress
+from norman_jupyter.client.packing import send_small
+from norman_jupyter.client.patience import Call, patiently
+from norman_jupyter.client.progress import Progress
 from norman_jupyter.client.rest import (
     get_request,
     json_request,
     model_path,
-    raise_for_error,
     read_answer,
     version_path,
 )
+from norman_jupyter.client.sending import send_blob
 from norman_jupyter.packaging.folders import LocalBundle, LocalFile
-from norman_jupyter.packaging.hashing import BundleHasher, read_unchanged
-from norman_protocol.errors import BundleInvalid, InternalError, error_from_wire
+from norman_jupyter.packaging.hashing import BundleHasher, make_manifest
+from norman_protocol.errors import (
+    BundleInvalid,
+    InternalError,
+    Interrupted,
+    ProtocolViolation,
+    error_from_wire,
+)
 from norman_protocol.references import Reference
 from norman_protocol.rest import (
     Manifest,
@@ -32,53 +41,22 @@ from norman_protocol.rest import (
 
 __all__ = ["OnProgress", "transfer_bundle"]
 
-OnProgress: TypeAlias = Callable[[Progress], None]
-_Call: TypeAlias = Callable[[HttpRequest], Steps[HttpAnswer]]
-
 _HASH_STEP_BYTES = 64 << 20
+_HANDED_OVER_BYTES = 8 << 20
+"""A smaller file is hashed here first, which costs little and spares a descriptor's way."""
+
 _DIGESTS_PER_QUESTION = 5000
 _WAIT_S = 10.0
 _ANSWER_GRACE_S = 30.0
-_STORE_TIMEOUT_S = 600.0
-_REPORTS_PER_STAGE = 100
-
-
-@dataclass(slots=True)
-class _Meter:
-    """Tells progress about a hundred times in a stage, however many pieces it has."""
-
-    tell: OnProgress
-    stage: Stage
-    total_bytes: int
-    message: str
-    done_bytes: int = 0
-    told_bytes: int = 0
-
-    def begin(self) -> None:
-        """Tell that the stage begins."""
-        self._say()
-
-    def add(self, size_bytes: int) -> None:
-        """Count bytes."""
-        self.done_bytes += size_bytes
-        step = max(1, self.total_bytes // _REPORTS_PER_STAGE)
-        if self.done_bytes - self.told_bytes >= step or self.done_bytes >= self.total_bytes:
-            self._say()
-
-    def _say(self) -> None:
-        self.told_bytes = self.done_bytes
-        self.tell(
-            Progress(
-                stage=self.stage,
-                done_bytes=self.done_bytes,
-                total_bytes=self.total_bytes,
-                message=self.message,
-            )
-        )
 
 
 def transfer_bundle(
-    call: _Call, bundle: LocalBundle, name: str, request: PublishRequest, tell: OnProgress
+    call: Call,
+    connect: Callable[[], Handover | None],
+    bundle: LocalBundle,
+    name: str,
+    request: PublishRequest,
+    tell: OnProgress,
 ) -> Steps[VersionDetail]:
     """Send a bundle and wait until its version is ready.
 
@@ -86,6 +64,8 @@ def transfer_bundle(
     ----------
     call
         Sends a request to the server.
+    connect
+        Connects for files to be given by descriptor; None where they can't be. Blocks.
     request
         What to publish; its manifest is put in here.
 
@@ -98,53 +78,120 @@ def transfer_bundle(
     NormanError
         Anything else that the server refuses.
     """
-    manifest = yield from _hash(bundle, tell)
-    yield from _send_missing(call, bundle, manifest, tell)
-    request = dataclasses.replace(request, manifest=manifest)
+    patient = patiently(call)
+    blobs = _Blobs(call=call, bundle=bundle, tell=tell, link=(yield from work(connect)))
     try:
-        version = yield from _publish(call, name, request)
-    except BundleInvalid as error:
-        if not error.digests:
-            raise
-        # Blobs that were stored a moment ago are gone: the server cleaned up. Send them again.
-        yield from _send_missing(call, bundle, manifest, tell)
-        version = yield from _publish(call, name, request)
-    return (yield from _wait(call, version, tell))
+        manifest = yield from blobs.digest()
+        yield from blobs.send_missing(manifest)
+        request = dataclasses.replace(request, manifest=manifest)
+        try:
+            version = yield from _publish(patient, name, request)
+        except BundleInvalid as error:
+            if not error.digests:
+                raise
+            # Blobs that were stored a moment ago are gone: the server cleaned up. Send them again.
+            yield from blobs.send_missing(manifest)
+            version = yield from _publish(patient, name, request)
+    finally:
+        blobs.close()
+    return (yield from _wait(patient, version, tell))
 
 
-def _hash(bundle: LocalBundle, tell: OnProgress) -> Steps[Manifest]:
-    count = len(bundle.files)
-    text = f"hashing {bundle.files[0].path if count == 1 else f'{count} files'}"
-    meter = _Meter(tell, "hashing", bundle.size_bytes, text)
-    meter.begin()
-    hasher = BundleHasher(bundle.files)
-    unfinished = True
-    while unfinished:
-        unfinished = yield from work(partial(hasher.advance, _HASH_STEP_BYTES))
-        meter.add(hasher.done_bytes - meter.done_bytes)
-    return (yield from work(hasher.manifest))
+@dataclass(slots=True, kw_only=True)
+class _Blobs:
+    """The files of a bundle on their way to the server.
 
+    Where it takes them by descriptor, it hashes the large ones while it copies them, and nothing
+    is read here; that way ends with the server, and REST goes on with its successor.
+    """
 
-def _send_missing(
-    call: _Call, bundle: LocalBundle, manifest: Manifest, tell: OnProgress
-) -> Steps[None]:
-    sources = {entry.digest: file for entry, file in zip(manifest.files, bundle.files, strict=True)}
-    missing = yield from _ask_missing(call, tuple(sources))
-    total_bytes = sum(sources[digest].size_bytes for digest in missing)
-    meter = _Meter(tell, "sending", total_bytes, "sending nothing: the server has it all")
-    if not missing:
+    call: Call
+    bundle: LocalBundle
+    tell: OnProgress
+    link: Handover | None
+
+    def close(self) -> None:
+        """End the connection for descriptors."""
+        if self.link is not None:
+            self.link.close()
+            self.link = None
+
+    def digest(self) -> Steps[Manifest]:
+        """Find every file's digest; the large ones may be stored when this is done."""
+        files = self.bundle.files
+        large = [file for file in files if file.size_bytes >= _HANDED_OVER_BYTES]
+        if self.link is None:
+            large = []
+        handed = {file.path for file in large}
+        digests: dict[str, str] = {}
+        yield from self._hash([file for file in files if file.path not in handed], digests)
+        yield from self._hand_over(large, digests)
+        yield from self._hash([file for file in large if file.path not in digests], digests)
+        return (yield from work(lambda: make_manifest(files, [digests[one.path] for one in files])))
+
+    def _hash(self, files: Sequence[LocalFile], digests: dict[str, str]) -> Steps[None]:
+        if not files:
+            return
+        text = f"hashing {files[0].path if len(files) == 1 else f'{len(files)} files'}"
+        size_bytes = sum(file.size_bytes for file in files)
+        meter = Meter(tell=self.tell, stage="hashing", total_bytes=size_bytes, message=text)
         meter.begin()
-    for index, digest in enumerate(missing, start=1):
-        file = sources[digest]
-        place = f" ({index} of {len(missing)})" if len(missing) > 1 else ""
-        meter.message = f"sending {file.path}{place}"
-        if index == 1:
+        hasher = BundleHasher(files)
+        unfinished = True
+        while unfinished:
+            unfinished = yield from work(partial(hasher.advance, _HASH_STEP_BYTES))
+            meter.add(hasher.done_bytes - meter.done_bytes)
+        digests.update(zip([file.path for file in files], hasher.digests, strict=True))
+
+    def _hand_over(self, files: Sequence[LocalFile], digests: dict[str, str]) -> Steps[None]:
+        meter = self._sending(sum(file.size_bytes for file in files))
+        for index, file in enumerate(files, start=1):
+            _name(meter, file, index, len(files))
+            found = yield from self._give(file, None, meter)
+            if found is None:
+                return
+            digests[file.path] = found
+
+    def send_missing(self, manifest: Manifest) -> Steps[None]:
+        """Send what the server lacks of a manifest."""
+        files = zip(manifest.files, self.bundle.files, strict=True)
+        sources = {entry.digest: file for entry, file in files}
+        missing = yield from _ask_missing(patiently(self.call), tuple(sources))
+        meter = self._sending(sum(sources[digest].size_bytes for digest in missing))
+        if not missing:
             meter.begin()
-        answer = yield from call(_store_request(digest, file, meter.add))
-        raise_for_error(answer)
+        alone = yield from send_small(patiently(self.call), sources, missing, meter)
+        for index, digest in enumerate(alone, start=1):
+            file = sources[digest]
+            _name(meter, file, index, len(alone))
+            if (yield from self._give(file, digest, meter)) is None:
+                yield from send_blob(self.call, digest, file, meter)
+
+    def _give(self, file: LocalFile, digest: str | None, meter: Meter) -> Steps[str | None]:
+        """Give a file by its descriptor; None where that can't be done any more."""
+        if self.link is None:
+            return None
+        before = meter.done_bytes
+        try:
+            return (yield from hand_over(self.link, file, digest, meter))
+        except (Interrupted, ProtocolViolation):
+            self.close()
+            meter.rewind(before)
+            return None
+
+    def _sending(self, total_bytes: int) -> Meter:
+        text = "sending nothing: the server has it all"
+        return Meter(tell=self.tell, stage="sending", total_bytes=total_bytes, message=text)
 
 
-def _ask_missing(call: _Call, digests: Sequence[str]) -> Steps[tuple[str, ...]]:
+def _name(meter: Meter, file: LocalFile, index: int, count: int) -> None:
+    place = f" ({index} of {count})" if count > 1 else ""
+    meter.message = f"sending {file.path}{place}"
+    if index == 1:
+        meter.begin()
+
+
+def _ask_missing(call: Call, digests: Sequence[str]) -> Steps[tuple[str, ...]]:
     missing: list[str] = []
     for start in range(0, len(digests), _DIGESTS_PER_QUESTION):
         question = MissingRequest(digests=tuple(digests[start : start + _DIGESTS_PER_QUESTION]))
@@ -156,22 +203,12 @@ def _ask_missing(call: _Call, digests: Sequence[str]) -> Steps[tuple[str, ...]]:
     return tuple(missing)
 
 
-def _store_request(digest: str, file: LocalFile, on_sent: Callable[[int], None]) -> HttpRequest:
-    return HttpRequest(
-        method="PUT",
-        path=f"blobs/{digest}",
-        body=Body(size_bytes=file.size_bytes, open=partial(read_unchanged, file), on_sent=on_sent),
-        media_type="application/octet-stream",
-        answer_timeout_s=_STORE_TIMEOUT_S,
-    )
-
-
-def _publish(call: _Call, name: str, request: PublishRequest) -> Steps[VersionDetail]:
+def _publish(call: Call, name: str, request: PublishRequest) -> Steps[VersionDetail]:
     answer = yield from call(json_request("POST", f"{model_path(name)}/versions", request))
     return read_answer(VersionDetail, answer)
 
 
-def _wait(call: _Call, version: VersionDetail, tell: OnProgress) -> Steps[VersionDetail]:
+def _wait(call: Call, version: VersionDetail, tell: OnProgress) -> Steps[VersionDetail]:
     """Wait while the version is loading; each question has its own deadline at the server."""
     created = version.created
     reference = Reference(name=version.name, selector=version.number)

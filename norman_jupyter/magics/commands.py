@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING
 
 from norman_jupyter.magics.bindings import (
     Namespace,
@@ -16,9 +15,10 @@ from norman_jupyter.magics.bindings import (
     resolve_object,
     resolve_text,
 )
-from norman_jupyter.magics.connection import ClientHolder
-from norman_jupyter.magics.live import UploadDisplay
+from norman_jupyter.magics.cataloguing import CATALOGUE_RUNNERS
+from norman_jupyter.magics.context import Context, Outcome, Runner
 from norman_jupyter.magics.parsing import Arguments
+from norman_jupyter.magics.recalling import RECALLING_RUNNERS, find_invocation
 from norman_jupyter.magics.words import Word
 from norman_jupyter.previews.listings import FoundModels, ShownModel
 from norman_protocol.arrays import name_type
@@ -27,55 +27,17 @@ from norman_protocol.references import parse_reference
 
 if TYPE_CHECKING:
     from norman_jupyter.magics.connection import Client
-    from norman_protocol.rest import Origin
 
-__all__ = ["RUNNERS", "Context", "Outcome", "Runner"]
+__all__ = ["RUNNERS"]
 
 _CANCELLED_CALL = (
     "If the model is still at work on the call, its worker is stopped; the next call starts one."
 )
 
 
-class _DisplayMaker(Protocol):
-    def __call__(self, subject: str) -> UploadDisplay: ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Context:
-    """What commands work with.
-
-    Attributes
-    ----------
-    connection
-        The client of this shell.
-    namespace
-        The notebook's variables.
-    display_upload
-        Opens the display of an upload.
-    collect_origin
-        Says where an upload from a path comes from.
-    """
-
-    connection: ClientHolder
-    namespace: Namespace
-    display_upload: _DisplayMaker
-    collect_origin: Callable[[Path], Origin]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
-    """What a command returns, and whether the cell shows it already."""
-
-    value: Any
-    is_shown: bool = False
-
-
-Runner = Callable[[Arguments, Context], Outcome]
-
-
 def _upload(arguments: Arguments, context: Context) -> Outcome:
     word = arguments.positionals[0]
-    source = _source(word, context.namespace)
+    source = _path(word, context.namespace, what="PATH")
 
     def text(option: str) -> str | None:
         given = arguments.option(option)
@@ -114,12 +76,12 @@ def _upload(arguments: Arguments, context: Context) -> Outcome:
     return Outcome(value=version, is_shown=True)
 
 
-def _source(word: Word, namespace: Namespace) -> Path:
-    value = resolve_object(word, namespace, what="PATH")
+def _path(word: Word, namespace: Namespace, *, what: str) -> Path:
+    value = resolve_object(word, namespace, what=what)
     if not isinstance(value, (str, os.PathLike)):
         raise InputInvalid(
-            f"PATH: {word.raw[:80]} is {name_type(value)}; a path is needed.",
-            input="PATH",
+            f"{what}: {word.raw[:80]} is {name_type(value)}; a path is needed.",
+            input=what,
             received=type(value).__qualname__,
         )
     path = Path(value)
@@ -132,6 +94,25 @@ def _source(word: Word, namespace: Namespace) -> Path:
 def _hint_at_variable(error: BundleInvalid, word: Word, namespace: Namespace) -> None:
     if isinstance(namespace.variables.get(word.raw), (str, os.PathLike)):
         error.add_note(f"To upload what the variable {word.raw} names, write {{{word.raw}}}.")
+
+
+def _download(arguments: Arguments, context: Context) -> Outcome:
+    reference = _reference(arguments, context)
+    words = arguments.positionals[1:]
+    folder = _path(words[0], context.namespace, what="FOLDER") if words else None
+    display = context.display_upload(reference)
+    try:
+        placed = context.connection.use(
+            lambda client: client.download(reference, folder, on_progress=display.report)
+        )
+    except NormanError:
+        display.abandon("failed")
+        raise
+    except KeyboardInterrupt:
+        display.abandon("cancelled")
+        raise
+    display.end(f"{reference} is in {placed}")
+    return Outcome(value=placed, is_shown=True)
 
 
 def _invoke(arguments: Arguments, context: Context) -> Outcome:
@@ -172,6 +153,9 @@ def _models(arguments: Arguments, context: Context) -> Outcome:
 
 def _show(arguments: Arguments, context: Context) -> Outcome:
     text = _reference(arguments, context)
+    invocation = find_invocation(text, context)
+    if invocation is not None:
+        return Outcome(value=invocation)
     reference = parse_reference(text)
     if "@" in text:
         return Outcome(value=context.connection.use(lambda client: client.version(text)))
@@ -198,6 +182,9 @@ def _reference(arguments: Arguments, context: Context) -> str:
 
 
 RUNNERS: Mapping[str, Runner] = {
+    **CATALOGUE_RUNNERS,
+    **RECALLING_RUNNERS,
+    "download": _download,
     "invoke": _invoke,
     "logs": _logs,
     "models": _models,

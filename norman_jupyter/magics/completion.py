@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, get_args
 
 from norman_jupyter.magics.options import (
     COMMANDS,
@@ -18,6 +18,7 @@ from norman_jupyter.magics.options import (
 )
 from norman_jupyter.magics.words import Word, fragment_start, split_words
 from norman_protocol.errors import RequestInvalid
+from norman_protocol.messages import InvocationState
 
 __all__ = ["Candidate", "Completion", "Facts", "complete", "list_paths", "norman_line"]
 
@@ -36,8 +37,14 @@ class Facts(Protocol):
     def selectors(self, model: str, *, can_serve: bool = False) -> Sequence[str]:
         """Return what may stand behind ``model@``; on wish only what can be invoked."""
 
+    def aliases(self, model: str) -> Sequence[str]:
+        """Return the aliases of a model that can be set."""
+
     def input_names(self, reference: str) -> Sequence[str]:
         """Return the names of the inputs of a version."""
+
+    def invocation_ids(self) -> Sequence[str]:
+        """Return the ids of the latest invocations."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,6 +171,12 @@ class _Scene:
             return _matching(fragment, self.facts.model_names(fragment), "model")
         if content in ("reference", "servable"):
             return self._references(fragment, can_serve=content == "servable")
+        if content == "alias":
+            return self._aliases(fragment, places)
+        if content == "state":
+            return _matching(fragment, get_args(InvocationState), "state")
+        if content == "invocation":
+            return _matching(fragment, self.facts.invocation_ids(), "invocation")
         if content == "bindings":
             return self._bindings(fragment, places)
         return Completion(fragment=fragment, candidates=())
@@ -175,6 +188,12 @@ class _Scene:
             return _matching(fragment, [f"{name}@{each}" for each in selectors], "version")
         names = self.facts.model_names(fragment, can_serve=can_serve)
         return _matching(fragment, names, "model")
+
+    def _aliases(self, fragment: str, places: Sequence[Word]) -> Completion:
+        if not places:
+            return Completion(fragment=fragment, candidates=())
+        names = self.facts.aliases(places[0].text.partition("@")[0])
+        return _matching(fragment, names, "alias")
 
     def _bindings(self, fragment: str, places: Sequence[Word]) -> Completion:
         _, equals, value = fragment.partition("=")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -13,13 +14,21 @@ from norman_protocol.errors import ServerNotFound, Unauthenticated
 if TYPE_CHECKING:
     from norman_jupyter.client.progress import Progress
     from norman_jupyter.client.results import InvokeResult
+    from norman_protocol.messages import InvocationState
     from norman_protocol.rest import (
+        AliasChange,
+        AliasHistory,
+        AliasPage,
+        InvocationDetail,
+        InvocationPage,
         LogText,
         ModelDetail,
         ModelPage,
         Origin,
         ServerStatus,
         VersionDetail,
+        VersionDiff,
+        VersionPage,
     )
 
 __all__ = ["Client", "ClientHolder", "connect_blocking"]
@@ -47,6 +56,15 @@ class Client(Protocol):
     ) -> VersionDetail:
         """Upload a model and wait until it is ready."""
 
+    def download(
+        self,
+        reference: str,
+        folder: str | Path | None = None,
+        *,
+        on_progress: Callable[[Progress], None] | None = None,
+    ) -> Path:
+        """Give a version's files back."""
+
     def invoke(
         self,
         reference: str,
@@ -71,8 +89,71 @@ class Client(Protocol):
     def logs(self, reference: str) -> LogText:
         """Return the end of a version's log."""
 
+    def invocations(
+        self,
+        *,
+        model: str | None = None,
+        state: InvocationState | None = None,
+        limit: int = 50,
+        cursor: str | None = None,
+        since: datetime | None = None,
+    ) -> InvocationPage:
+        """List recorded invocations."""
+
+    def invocation(self, id: str, /) -> InvocationDetail:  # noqa: A002 - the field's own name
+        """Return a recorded invocation."""
+
+    def replay(
+        self,
+        id: str,  # noqa: A002 - the field's own name
+        /,
+        reference: str | None = None,
+    ) -> InvokeResult:
+        """Run the inputs of an invocation again."""
+
     def status(self) -> ServerStatus:
         """Return the server's state."""
+
+    def versions(self, name: str, *, limit: int = 50, cursor: str | None = None) -> VersionPage:
+        """List a model's versions."""
+
+    def aliases(self, name: str, *, limit: int = 50, cursor: str | None = None) -> AliasPage:
+        """List a model's aliases."""
+
+    def set_alias(self, name: str, alias: str, version: int, why: str | None = None) -> AliasChange:
+        """Let an alias lead to a version."""
+
+    def delete_alias(self, name: str, alias: str, why: str | None = None) -> AliasChange:
+        """Take an alias away."""
+
+    def rollback(
+        self, name: str, to: int | None = None, alias: str = "active", why: str | None = None
+    ) -> AliasChange:
+        """Let an alias lead to the version before."""
+
+    def history(
+        self,
+        name: str,
+        alias: str | None = None,
+        *,
+        limit: int = 50,
+        cursor: str | None = None,
+    ) -> AliasHistory:
+        """List the changes of aliases."""
+
+    def diff(self, before: str, after: str) -> VersionDiff:
+        """Compare two versions."""
+
+    def edit(
+        self,
+        reference: str,
+        *,
+        label: str | None = None,
+        description: str | None = None,
+        long_description: str | None = None,
+        tags: Sequence[str] | None = None,
+    ) -> VersionDetail:
+        """Change what is said of a version."""
 
     def close(self) -> None:
         """Close the connections."""

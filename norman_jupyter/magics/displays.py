@@ -16,12 +16,18 @@ __all__ = ["register_displays", "unregister_displays"]
 
 _REST = "norman_protocol.rest"
 _RENDERERS = {
+    "AliasChange": ("norman_jupyter.previews.catalogue", "render_alias_change"),
+    "AliasHistory": ("norman_jupyter.previews.catalogue", "render_alias_history"),
+    "AliasPage": ("norman_jupyter.previews.catalogue", "render_aliases"),
+    "InvocationDetail": ("norman_jupyter.previews.invocations", "render_invocation"),
     "InvocationPage": ("norman_jupyter.previews.listings", "render_invocations"),
     "LogText": ("norman_jupyter.previews.listings", "render_log"),
     "ModelDetail": ("norman_jupyter.previews.listings", "render_model"),
     "ModelPage": ("norman_jupyter.previews.listings", "render_models"),
     "ServerStatus": ("norman_jupyter.previews.listings", "render_status"),
     "VersionDetail": ("norman_jupyter.previews.versions", "render_version"),
+    "VersionDiff": ("norman_jupyter.previews.catalogue", "render_version_diff"),
+    "VersionPage": ("norman_jupyter.previews.listings", "render_versions"),
 }
 _SHOW_THEMSELVES = (
     ("norman_jupyter.client.results", "InvokeResult"),

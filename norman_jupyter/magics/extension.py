@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
     from norman_jupyter.magics.bindings import Namespace
-    from norman_jupyter.magics.commands import Context
+    from norman_jupyter.magics.context import Context
     from norman_jupyter.magics.live import Surface, UploadDisplay
     from norman_protocol.rest import Origin
 
@@ -135,7 +135,7 @@ class NormanMagics(Magics):
             sys.stdout.write((command_help(command) if command else overview()) + "\n")
             return None
         outcome = RUNNERS[arguments.command.name](arguments, self._context(local_variables))
-        if arguments.command.name == "upload":
+        if arguments.command.changes:
             self._facts.forget()
         if is_silent or outcome.is_shown:
             self._shown = (self._shell.execution_count, outcome.value)
@@ -146,7 +146,7 @@ class NormanMagics(Magics):
         return shown is value and execution_count == self._shell.execution_count
 
     def _context(self, local_variables: dict[str, Any]) -> Context:
-        from norman_jupyter.magics.commands import Context
+        from norman_jupyter.magics.context import Context
 
         return Context(
             connection=self._connection,

@@ -97,10 +97,20 @@ class ServerFacts:
             offered = {str(version.number): version.state == "ready" for version in detail.versions}
             if detail.model.active is not None:
                 offered["active"] = True
+            for version in detail.versions:
+                offered.update((alias, version.state == "ready") for alias in version.aliases)
             offered["latest"] = offered.get(str(detail.model.latest), False)
             return tuple(name for name, is_ready in offered.items() if is_ready or not can_serve)
 
         return self._answer(("selectors", model, can_serve), ask)
+
+    def aliases(self, model: str) -> _Names:
+        """Return the aliases of a model that can be set."""
+
+        def ask(client: Client) -> _Names:
+            return tuple(item.alias for item in client.aliases(model, limit=100).items)
+
+        return self._answer(("aliases", model, False), ask)
 
     def input_names(self, reference: str) -> _Names:
         """Return the names of a version's inputs."""
@@ -110,6 +120,14 @@ class ServerFacts:
             return () if signature is None else tuple(item.name for item in signature.inputs)
 
         return self._answer(("inputs", reference, False), ask)
+
+    def invocation_ids(self) -> _Names:
+        """Return the ids of the latest invocations, newest first."""
+
+        def ask(client: Client) -> _Names:
+            return tuple(item.id for item in client.invocations(limit=50).items)
+
+        return self._answer(("invocations", "", False), ask)
 
     def forget(self) -> None:
         """Drop every answer: something was changed."""

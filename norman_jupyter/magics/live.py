@@ -1,4 +1,4 @@
-"""An upload on the screen: one output that changes in place until it shows the version."""
+"""A transfer on the screen: one output that changes in place until it shows what came of it."""
 
 from __future__ import annotations
 
@@ -18,8 +18,15 @@ if TYPE_CHECKING:
 __all__ = ["NotebookSurface", "Surface", "TerminalSurface", "UploadDisplay", "progress_line"]
 
 _REFRESH_S = 0.1
-_DOING = {"hashing": "hashing", "sending": "sending", "loading": "loading", "ready": "ready"}
-_DONE = {"hashing": "hashed", "sending": "sent", "loading": "loaded"}
+_DOING = {
+    "hashing": "hashing",
+    "sending": "sending",
+    "receiving": "receiving",
+    "loading": "loading",
+    "ready": "ready",
+}
+_DONE = {"hashing": "hashed", "sending": "sent", "receiving": "received", "loading": "loaded"}
+_NOTHING: dict[str, str] = {"sending": "nothing to send", "receiving": "nothing to fetch"}
 
 
 class Surface(Protocol):
@@ -138,6 +145,12 @@ class UploadDisplay:
         self._surface.show(card)
         self._surface.close()
 
+    def end(self, text: str) -> None:
+        """Show a line in place of the progress."""
+        self._end_stage(self._clock())
+        self._surface.show(_line([one_line(text, 300), *self._done]))
+        self._surface.close()
+
     def abandon(self, outcome: str) -> None:
         """Show that the upload ended early: ``failed`` or ``cancelled``."""
         stage = f" while {_DOING[self._stage]}" if self._stage else ""
@@ -148,8 +161,8 @@ class UploadDisplay:
         if self._stage is None or self._stage not in _DONE:
             return
         duration = format_milliseconds((now - self._stage_began) * 1000)
-        if self._stage == "sending" and not self._stage_bytes:
-            self._done.append("nothing to send")
+        if self._stage in _NOTHING and not self._stage_bytes:
+            self._done.append(_NOTHING[self._stage])
         else:
             amount = f" {format_bytes(self._stage_bytes)}" if self._stage_bytes else ""
             self._done.append(f"{_DONE[self._stage]}{amount} in {duration}")

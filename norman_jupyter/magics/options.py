@@ -8,7 +8,9 @@ from typing import Literal, TypeAlias
 
 __all__ = ["COMMANDS", "HELP_FLAG", "Command", "Option", "Positional", "find_command"]
 
-Content: TypeAlias = Literal["text", "path", "model", "reference", "servable", "bindings"]
+Content: TypeAlias = Literal[
+    "text", "path", "model", "reference", "servable", "bindings", "alias", "invocation", "state"
+]
 """What an argument holds, and thereby what completes it."""
 
 HELP_FLAG = "--help"
@@ -56,7 +58,7 @@ class Option:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
-    """One subcommand of ``%norman``."""
+    """One subcommand of ``%norman``; ``changes`` says that TAB has to ask the server anew."""
 
     name: str
     summary: str
@@ -64,6 +66,7 @@ class Command:
     positionals: tuple[Positional, ...] = ()
     options: tuple[Option, ...] = ()
     examples: tuple[str, ...] = ()
+    changes: bool = False
 
     @property
     def usage(self) -> str:
@@ -83,6 +86,10 @@ _REFERENCE = Positional(
     content="reference",
 )
 
+_MODEL = Positional(name="MODEL", help="the name of a model", content="model")
+
+_LIMIT = Option(name="--limit", metavar="N", help="show so many; by default 20")
+
 _VALUES = """\
 A value is, in this order:
   the name of a variable     image=img          the object itself is sent
@@ -101,7 +108,12 @@ COMMANDS: tuple[Command, ...] = (
         details=(
             "PATH is an .onnx file, a folder with one, or a folder with a model.py. The version\n"
             "becomes active when it is ready; until then the previous one serves. The same files\n"
-            "again are the same version."
+            "again are the same version.\n"
+            "\n"
+            "Of a folder, .git, .venv, node_modules, __pycache__, *.pyc, .ipynb_checkpoints and\n"
+            ".DS_Store stay behind, and what a .normanignore in it names, in the manner of a\n"
+            ".gitignore (!node_modules takes them in again). Links are followed as long as they\n"
+            "lead to what is inside."
         ),
         positionals=(
             Positional(name="PATH", help="file or folder to upload; ~ is home", content="path"),
@@ -128,6 +140,7 @@ COMMANDS: tuple[Command, ...] = (
             "%norman upload ./model --name digits",
             "%norman upload ./answer --trust --tag draft --tag text",
         ),
+        changes=True,
     ),
     Command(
         name="invoke",
@@ -156,6 +169,28 @@ COMMANDS: tuple[Command, ...] = (
         ),
     ),
     Command(
+        name="download",
+        summary="Give the files of a version back",
+        details=(
+            "The files come into a new folder, NAME-NUMBER unless FOLDER says another, each held\n"
+            "to its digest. In a folder that stands already, what is there as it should be is not\n"
+            "fetched again, and nothing is overwritten."
+        ),
+        positionals=(
+            _REFERENCE,
+            Positional(
+                name="FOLDER",
+                help="where to put them; ~ is home",
+                content="path",
+                required=False,
+            ),
+        ),
+        examples=(
+            "%norman download digits@2",
+            "folder = %norman download digits ./digits-as-served",
+        ),
+    ),
+    Command(
         name="models",
         summary="List the models",
         options=(
@@ -171,9 +206,165 @@ COMMANDS: tuple[Command, ...] = (
     ),
     Command(
         name="show",
-        summary="Show a model or a version: signature, state, files, origin",
+        summary="Show a model, a version, or a recorded call",
+        details=(
+            "Of a version: signature, state, files, origin. Of a call, by its id: when, by whom,\n"
+            "inputs and outputs where they are kept, its error, what the model printed."
+        ),
+        positionals=(
+            Positional(
+                name="REF",
+                help="a model, a version (name@3, name@latest, name@ALIAS), or an invocation's id",
+                content="reference",
+            ),
+        ),
+        examples=("%norman show digits", "%norman show digits@2", "%norman show {result.id}"),
+    ),
+    Command(
+        name="versions",
+        summary="List the versions of a model, newest first",
+        positionals=(_MODEL,),
+        options=(_LIMIT,),
+        examples=("%norman versions digits",),
+    ),
+    Command(
+        name="alias",
+        summary="Let a name lead to a version; list such names",
+        details=(
+            "Without ALIAS the aliases of the model are listed. A version is loaded and warm\n"
+            "before an alias leads to it; calls that run meanwhile end where they began.\n"
+            "active is the version that a bare name means; latest is the newest and can't be set."
+        ),
+        positionals=(
+            _REFERENCE,
+            Positional(
+                name="ALIAS",
+                help="a name that starts with a letter, such as production",
+                content="alias",
+                required=False,
+            ),
+        ),
+        options=(
+            Option(name="--why", metavar="T", help="the reason, for the history"),
+            Option(name="--delete", help="take the alias away; its history stays"),
+        ),
+        examples=(
+            "%norman alias digits@3 production --why 'better on sevens'",
+            "%norman alias digits production --delete",
+            "%norman alias digits",
+        ),
+        changes=True,
+    ),
+    Command(
+        name="rollback",
+        summary="Go back to the version before; again goes further back",
+        details=(
+            "An alias follows its own history back, one version at a time. Undo with %norman alias."
+        ),
+        positionals=(_MODEL,),
+        options=(
+            Option(name="--to", metavar="N", help="the version's number to go back to"),
+            Option(
+                name="--alias",
+                metavar="A",
+                content="alias",
+                help="the alias to roll back; by default active",
+            ),
+            Option(name="--why", metavar="T", help="the reason, for the history"),
+        ),
+        examples=("%norman rollback digits", "%norman rollback digits --to 1 --alias production"),
+        changes=True,
+    ),
+    Command(
+        name="history",
+        summary="Show who let which alias lead where, when and why",
+        positionals=(_MODEL,),
+        options=(
+            Option(
+                name="--alias", metavar="A", content="alias", help="only the changes of this alias"
+            ),
+            _LIMIT,
+        ),
+        examples=("%norman history digits", "%norman history digits --alias production"),
+    ),
+    Command(
+        name="diff",
+        summary="Compare two versions: signature, files, environment, settings",
+        positionals=(
+            _REFERENCE,
+            Positional(name="OTHER", help="another version of the same model", content="reference"),
+        ),
+        examples=("%norman diff digits@1 digits@2",),
+    ),
+    Command(
+        name="edit",
+        summary="Change label, descriptions and tags of a version",
+        details="What is not given stays as it is; an empty text ('') removes.",
         positionals=(_REFERENCE,),
-        examples=("%norman show digits", "%norman show digits@2"),
+        options=(
+            Option(name="--version-label", metavar="L", help="a label for the version"),
+            Option(name="--description", metavar="D", help="what it is, in a sentence"),
+            Option(name="--long-description", metavar="T", help="all there is to say of it"),
+            Option(
+                name="--tag",
+                metavar="T",
+                help="a tag, in place of those there are; may be given several times",
+                repeatable=True,
+            ),
+            Option(name="--no-tags", help="take all tags away"),
+        ),
+        examples=("%norman edit digits@2 --version-label better --tag mine",),
+        changes=True,
+    ),
+    Command(
+        name="invocations",
+        summary="List recorded calls, newest first",
+        positionals=(
+            Positional(
+                name="REF",
+                help="only those of a model, or of a version: name@3",
+                content="reference",
+                required=False,
+            ),
+        ),
+        options=(
+            Option(
+                name="--state",
+                metavar="S",
+                content="state",
+                help="only those that are queued, running, succeeded, failed, cancelled, timed_out "
+                "or interrupted",
+            ),
+            Option(
+                name="--since",
+                metavar="WHEN",
+                help="only those from then on: 90m, 12h, 3d ago, today, 2031-05-06, "
+                "2031-05-06T07:08",
+            ),
+            Option(name="--limit", metavar="N", help="at most so many; 20 if absent"),
+        ),
+        examples=(
+            "%norman invocations",
+            "%norman invocations digits@2 --state failed --since 3d --limit 100",
+        ),
+    ),
+    Command(
+        name="replay",
+        summary="Run the recorded inputs of a call again",
+        details="The new call is recorded with the id of the one that it repeats.",
+        positionals=(Positional(name="ID", help="the invocation's id", content="invocation"),),
+        options=(
+            Option(
+                name="--with",
+                metavar="REF",
+                content="servable",
+                help="run them with this version; by default with the one that was called",
+            ),
+        ),
+        examples=(
+            "%norman replay {result.id}",
+            "%norman replay 01a1fb8fa5db7da8850699b9950daea1 --with digits@2",
+        ),
     ),
     Command(
         name="logs",

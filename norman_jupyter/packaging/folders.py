@@ -15,6 +15,7 @@ from pathlib import Path
 from norman_bundle.formats import Format, describe_formats, detect_format
 from norman_bundle.trust import require_trust
 from norman_jupyter.packaging.external_data import find_external_files
+from norman_jupyter.packaging.ignoring import read_ignores
 from norman_protocol.errors import BundleInvalid, NameInvalid
 from norman_protocol.references import parse_name
 
@@ -24,9 +25,6 @@ __all__ = [
     "default_name",
     "open_bundle",
 ]
-
-_SKIPPED_NAMES = frozenset({"__pycache__", ".git", ".ipynb_checkpoints", ".DS_Store"})
-_SKIPPED_SUFFIXES = (".pyc",)
 
 _MAX_ENTRIES = 100_000
 _MAX_DEPTH = 64
@@ -91,7 +89,9 @@ def open_bundle(source: str | os.PathLike[str], *, trusted: bool) -> LocalBundle
         files = tuple(sorted(_walk(root), key=lambda file: file.path))
         if not files:
             raise BundleInvalid(
-                f"The folder {shown!r} is empty. Upload {describe_formats()}.", path=shown
+                f"The folder {shown!r} is empty, or all in it is ignored. "
+                f"Upload {describe_formats()}.",
+                path=shown,
             )
     else:
         files = (_describe(root, root.name, root.stat()),)
@@ -194,6 +194,7 @@ def _refuse_lone_part(path: Path, shown: str) -> None:
 
 def _walk(root: Path) -> Iterator[LocalFile]:
     """Yield the files below a folder; links are followed as long as they stay inside."""
+    ignores = read_ignores(root)
     seen = 0
     pending: list[tuple[Path, str, tuple[Path, ...]]] = [(root, "", (root,))]
     while pending:
@@ -206,8 +207,12 @@ def _walk(root: Path) -> Iterator[LocalFile]:
                     path=str(root),
                 )
             path = f"{prefix}{entry.name}"
+            if ignores(path):
+                continue
             real = _real(entry, path, root)
             status = _status(real, path)
+            if stat.S_ISDIR(status.st_mode) and ignores(f"{path}/"):
+                continue
             if stat.S_ISREG(status.st_mode):
                 yield _describe(real, path, status)
             elif stat.S_ISDIR(status.st_mode):
@@ -227,11 +232,7 @@ def _walk(root: Path) -> Iterator[LocalFile]:
 def _entries(folder: Path, prefix: str) -> list[os.DirEntry[str]]:
     try:
         with os.scandir(folder) as entries:
-            return [
-                entry
-                for entry in entries
-                if entry.name not in _SKIPPED_NAMES and not entry.name.endswith(_SKIPPED_SUFFIXES)
-            ]
+            return list(entries)
     except OSError as error:
         shown = prefix.rstrip("/") or str(folder)
         raise BundleInvalid(

@@ -12,7 +12,13 @@ from norman_jupyter.packaging.folders import LocalFile
 from norman_protocol.errors import BundleInvalid
 from norman_protocol.rest import FileEntry, Manifest
 
-__all__ = ["BundleHasher", "read_unchanged"]
+__all__ = [
+    "BundleHasher",
+    "check_unchanged",
+    "make_manifest",
+    "open_unchanged",
+    "read_unchanged",
+]
 
 _CHUNK_BYTES = 1 << 20
 
@@ -44,26 +50,13 @@ class BundleHasher:
         return True
 
     def manifest(self) -> Manifest:
-        """Build the manifest when all is hashed.
+        """Build the manifest when all is hashed, as `make_manifest` does."""
+        return make_manifest(self._files, self._digests)
 
-        Raises
-        ------
-        BundleInvalid
-            A path can't be part of a bundle.
-        """
-        manifest = Manifest(
-            files=tuple(
-                FileEntry(
-                    path=file.path,
-                    digest=digest,
-                    size_bytes=file.size_bytes,
-                    executable=file.executable,
-                )
-                for file, digest in zip(self._files, self._digests, strict=True)
-            )
-        )
-        check_manifest(manifest)
-        return manifest
+    @property
+    def digests(self) -> Sequence[str]:
+        """The digests so far, in the order of the files."""
+        return self._digests
 
     def _hash_all(self) -> Iterator[int]:
         for file in self._files:
@@ -75,8 +68,58 @@ class BundleHasher:
             self._digests.append(digest.hexdigest())
 
 
-def read_unchanged(file: LocalFile) -> Iterator[bytes]:
+def make_manifest(files: Sequence[LocalFile], digests: Sequence[str]) -> Manifest:
+    """Build the manifest of files that are all hashed.
+
+    Raises
+    ------
+    BundleInvalid
+        A path can't be part of a bundle.
+    """
+    manifest = Manifest(
+        files=tuple(
+            FileEntry(
+                path=file.path,
+                digest=digest,
+                size_bytes=file.size_bytes,
+                executable=file.executable,
+            )
+            for file, digest in zip(files, digests, strict=True)
+        )
+    )
+    check_manifest(manifest)
+    return manifest
+
+
+def open_unchanged(file: LocalFile) -> BinaryIO:
+    """Open a file that is as it was listed.
+
+    Raises
+    ------
+    BundleInvalid
+        It can't be read, or isn't.
+    """
+    try:
+        stream = file.source.open("rb", buffering=0)
+    except OSError as error:
+        raise BundleInvalid(
+            f"{file.path!r} can't be read: {error.strerror or error}.", path=file.path
+        ) from error
+    try:
+        check_unchanged(file, stream)
+    except BaseException:
+        stream.close()
+        raise
+    return stream
+
+
+def read_unchanged(file: LocalFile, offset: int = 0) -> Iterator[bytes]:
     """Read a file in pieces of 1 MiB, the last one only once all proved to be as it was listed.
+
+    Parameters
+    ----------
+    offset
+        Where to begin.
 
     Raises
     ------
@@ -85,13 +128,14 @@ def read_unchanged(file: LocalFile) -> Iterator[bytes]:
     """
     try:
         with file.source.open("rb") as stream:
-            _check_unchanged(file, stream)
-            left = file.size_bytes
+            check_unchanged(file, stream)
+            stream.seek(offset)
+            left = file.size_bytes - offset
             while left > 0:
                 chunk = stream.read(min(_CHUNK_BYTES, left))
                 left -= len(chunk)
                 if not chunk or left == 0:
-                    _check_unchanged(file, stream)
+                    check_unchanged(file, stream)
                 if not chunk:
                     raise _changed(file)
                 yield chunk
@@ -101,7 +145,14 @@ def read_unchanged(file: LocalFile) -> Iterator[bytes]:
         ) from error
 
 
-def _check_unchanged(file: LocalFile, stream: BinaryIO) -> None:
+def check_unchanged(file: LocalFile, stream: BinaryIO) -> None:
+    """Check that an open file is as it was listed.
+
+    Raises
+    ------
+    BundleInvalid
+        It isn't.
+    """
     status = os.fstat(stream.fileno())
     if (status.st_size, status.st_mtime_ns) != (file.size_bytes, file.modified_ns):
         raise _changed(file)

@@ -33,21 +33,27 @@ from norman_protocol.rest import (
     ModelPage,
     ServerStatus,
     VersionDetail,
+    VersionPage,
+    VersionSummary,
 )
 
 __all__ = [
     "FoundModels",
     "ShownModel",
+    "listing",
+    "message",
     "render_invocations",
     "render_log",
     "render_model",
     "render_models",
     "render_status",
+    "render_versions",
 ]
 
 _LOG_CHARACTERS = 16_000
 _LOG_LINES = 200
 _SHOWN_VERSIONS = 10
+_VERSION_HEADER = ("version", "state", "label", "runtime", "size", "created", "by")
 _WARNED_OF = ("failed", "timed_out", "interrupted")
 """What a state begins with that must not be overlooked."""
 
@@ -80,7 +86,7 @@ class ShownModel:
 def render_models(page: ModelPage) -> Bundle:
     """Return a page of models as a table."""
     if not page.items:
-        return _message(_no_models(page))
+        return message(_no_models(page))
     header = ("model", "active", "versions", "state", "runtime", "updated", "description")
     rows = [
         (
@@ -95,7 +101,7 @@ def render_models(page: ModelPage) -> Bundle:
         for model in page.items
     ]
     more = "There are more: --search TEXT narrows the list." if page.next_cursor else ""
-    return _listing(header, rows, more, wrapped="description")
+    return listing(header, rows, more, wrapped="description")
 
 
 def _no_models(page: ModelPage) -> str:
@@ -109,27 +115,45 @@ def _no_models(page: ModelPage) -> str:
 
 def render_model(detail: ModelDetail) -> Bundle:
     """Return a model with its latest versions as a table."""
-    header = ("version", "state", "label", "runtime", "size", "created", "by")
-    rows = [
+    rows = _version_rows(detail.versions[:_SHOWN_VERSIONS])
+    left = detail.model.version_count - len(rows)
+    name = one_line(detail.model.name, 100)
+    earlier = f"… and {left:,} earlier: %norman versions {name}" if left > 0 else ""
+    return listing(_VERSION_HEADER, rows, earlier)
+
+
+def render_versions(page: VersionPage) -> Bundle:
+    """Return a page of a model's versions as a table."""
+    if not page.items:
+        return message("There are no more versions.")
+    more = "There are earlier ones: --limit N shows N of them." if page.next_cursor else ""
+    return listing(_VERSION_HEADER, _version_rows(page.items), more)
+
+
+def _version_rows(versions: Sequence[VersionSummary]) -> list[tuple[str, ...]]:
+    return [
         (
             version.reference,
-            f"{version.state}, active" if version.active else version.state,
+            # What leads to it says more than a column of its own, which would mostly be empty.
+            one_line(", ".join([version.state, *_aliases(version)]), 60),
             one_line(version.label or "", 40),
             version.runtime,
             format_bytes(version.size_bytes),
             short_time(version.created_at),
             one_line(version.created_by, 40),
         )
-        for version in detail.versions[:_SHOWN_VERSIONS]
+        for version in versions
     ]
-    left = detail.model.version_count - len(rows)
-    return _listing(header, rows, f"… and {left:,} earlier" if left > 0 else "")
+
+
+def _aliases(version: VersionSummary) -> Sequence[str]:
+    return version.aliases or (["active"] if version.active else [])
 
 
 def render_log(log: LogText) -> Bundle:
     """Return the end of a version's log."""
     if not log.text.strip():
-        return _message(f"{log.reference} has written nothing.")
+        return message(f"{log.reference} has written nothing.")
     text = shorten(log.text.rstrip(), characters=_LOG_CHARACTERS, lines=_LOG_LINES, from_end=True)
     return {"text/plain": text, "text/html": block(text)}
 
@@ -194,13 +218,13 @@ def _deployments(status: ServerStatus) -> Bundle | None:
         )
         for deployment in status.executor.deployments
     ]
-    return _listing(header, rows, "")
+    return listing(header, rows, "")
 
 
 def render_invocations(page: InvocationPage) -> Bundle:
     """Return a page of invocations as a table."""
     if not page.items:
-        return _message("Nothing was invoked yet.")
+        return message("Nothing was invoked yet.")
     header = ("time", "version", "state", "took", "in", "out", "by", "id")
     rows = [
         (
@@ -215,16 +239,24 @@ def render_invocations(page: InvocationPage) -> Bundle:
         )
         for item in page.items
     ]
-    return _listing(header, rows, "There are more." if page.next_cursor else "")
+    return listing(header, rows, "There are more." if page.next_cursor else "")
 
 
-def _message(text: str) -> Bundle:
+def message(text: str) -> Bundle:
+    """Return a sentence in place of a table."""
     return {"text/plain": text, "text/html": note(escape(text))}
 
 
-def _listing(
+def listing(
     header: Sequence[str], rows: Sequence[Sequence[str]], more: str, *, wrapped: str | None = None
 ) -> Bundle:
+    """Return a table, and below it where there is more.
+
+    Parameters
+    ----------
+    wrapped
+        The column that gives way where the table is too wide.
+    """
     plain = columns([header, *rows])
     cells = [[_cell(title, text) for title, text in zip(header, row, strict=True)] for row in rows]
     markup = table(header, cells, wrapped=wrapped)

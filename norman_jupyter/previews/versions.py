@@ -146,6 +146,8 @@ def _facts(version: VersionDetail) -> list[tuple[str, str]]:
         ("label", version.label),
         ("description", version.description and one_line(version.description, 300)),
         ("tags", ", ".join(version.tags)),
+        ("about", version.long_description and one_line(version.long_description, 300)),
+        ("aliases", ", ".join(version.aliases)),
         ("entry", version.entry),
         ("interpreter", version.interpreter),
         ("trust", _trust(version)),

@@ -35,6 +35,7 @@ class Call:
     timeout_s: float
     answer: Callable[[Result | Failure], None]
     invocation_id: str
+    capture_limit_bytes: int
     accepted_at: float = field(default_factory=time.time)
     accepted_clock: float = field(default_factory=time.perf_counter)
     dispatched_clock: float = 0.0
@@ -81,14 +82,13 @@ def ended_record(
     call: Call,
     *,
     timings: Timings,
-    capture_limit_bytes: int,
     prediction: Prediction | None = None,
     error: NormanError | None = None,
 ) -> Ended:
     """Build the journal's record of how a call ended."""
     if prediction is not None:
         output_bytes = sum([buffer_bytes(value.buffer) for value in prediction.values.values()])
-        captured = output_bytes <= capture_limit_bytes
+        captured = output_bytes <= call.capture_limit_bytes
         return Ended(
             invocation_id=call.invocation_id,
             state="succeeded",

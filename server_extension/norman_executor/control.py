@@ -12,10 +12,12 @@ from norman_executor.service import ExecutorService
 from norman_protocol.errors import InternalError, NormanError, ProtocolViolation
 from norman_protocol.frames import FrameLimits
 from norman_protocol.messages import (
+    CancelInvocation,
     Configure,
     Deploy,
     Done,
     Forget,
+    GetRunning,
     GetStatus,
     Message,
     ReplicaChanged,
@@ -81,6 +83,10 @@ class ControlChannel:
                 self.send(Done(id=message.id))
             case GetStatus():
                 self.send(_status(service, message))
+            case GetRunning():
+                self.send(service.running(message.id))
+            case CancelInvocation():
+                self.send(_cancel(service, message))
             case Deploy() | Start() | Stop():
                 self._spawn(self._carry_out(service, message))
             case _:
@@ -108,3 +114,11 @@ def _status(service: ExecutorService, message: GetStatus) -> Message:
     except OSError as error:
         reason = InternalError(f"The executor can't read its status: {error.strerror}.")
         return failure_from_error(message.id, reason)
+
+
+def _cancel(service: ExecutorService, message: CancelInvocation) -> Message:
+    try:
+        service.cancel_invocation(message.invocation_id)
+    except NormanError as error:
+        return failure_from_error(message.id, error)
+    return Done(id=message.id)

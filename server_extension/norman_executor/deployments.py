@@ -101,6 +101,16 @@ class Deployment:
             return "starting"
         return "failed" if self._failure is not None else "stopped"
 
+    @property
+    def running(self) -> Call | None:
+        """The call that the model is at work on."""
+        return self._running
+
+    @property
+    def calls(self) -> tuple[Call, ...]:
+        """Every call that is here: what runs, then what waits."""
+        return (*(() if self._running is None else (self._running,)), *self._queue)
+
     def status(self) -> DeploymentStatus:
         """Return counts and sizes, for people."""
         pid = self._replica.pid if self._replica is not None else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from norman_protocol.errors import NotReady, VersionNotFound
+from norman_protocol.errors import NotReady
 from norman_protocol.messages import Route, VersionState
 from norman_protocol.references import (
     ACTIVE,
@@ -11,6 +11,7 @@ from norman_protocol.references import (
     model_not_found,
     name_key,
     parse_reference,
+    version_not_found,
 )
 
 __all__ = ["Routes"]
@@ -97,14 +98,7 @@ def _number(route: Route, reference: Reference) -> int:
         return number
     if reference.selector == ACTIVE:
         raise NotReady(_no_active(route, numbers), reference=route.name, state="inactive")
-    shown = ", ".join(map(str, numbers[-20:]))
-    aliases = f" Its aliases: {', '.join(sorted(route.aliases))}." if route.aliases else ""
-    raise VersionNotFound(
-        f"There is no {route.name}@{reference.selector}. "
-        + (f"{route.name} has the versions {shown}.{aliases}" if numbers else "It has no version."),
-        reference=f"{route.name}@{reference.selector}",
-        versions=numbers,
-    )
+    raise version_not_found(route.name, reference.selector, numbers, route.aliases)
 
 
 def _no_active(route: Route, numbers: list[int]) -> str:

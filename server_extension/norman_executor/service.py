@@ -15,13 +15,14 @@ from norman_executor.calls import Call, ended_record, failure_answer, result_ans
 from norman_executor.deployments import Deployment, DeploymentEvents
 from norman_executor.devices import list_devices
 from norman_executor.journal import Journal
-from norman_executor.peers import check_peer, user_name
+from norman_executor.peers import user_name
 from norman_executor.replicas import ReplicaSettings
 from norman_executor.routing import Routes
 from norman_executor.sessions import Session
 from norman_protocol.errors import (
     InternalError,
     Interrupted,
+    InvocationNotFound,
     NormanError,
     NotReady,
     QueueFull,
@@ -42,9 +43,11 @@ from norman_protocol.messages import (
     ReplicaChanged,
     Result,
     Route,
+    Running,
     Started,
     Status,
 )
+from norman_protocol.peers import check_peer
 
 __all__ = ["ExecutorService"]
 
@@ -199,6 +202,11 @@ class ExecutorService:
             timeout_s=self._timeout(invoke.timeout_s),
             answer=answer,
             invocation_id=invoke.invocation_id or new_id(),
+            capture_limit_bytes=(
+                self._limits.capture_limit_bytes
+                if invoke.capture_limit_bytes is None
+                else invoke.capture_limit_bytes
+            ),
         )
         deployment.check(call)
         self._record_accepted(call)
@@ -210,6 +218,33 @@ class ExecutorService:
         deployment = self._deployments.get(call.version_id)
         if deployment is not None:
             deployment.cancel(call, reason)
+
+    def cancel_invocation(self, invocation_id: str) -> None:
+        """End a call by the invocation's id, whoever waits for it.
+
+        Raises
+        ------
+        InvocationNotFound
+            It has ended, or never came here.
+        """
+        for deployment in self._deployments.values():
+            for call in deployment.calls:
+                if call.invocation_id == invocation_id and not call.ended:
+                    deployment.cancel(call)
+                    return
+        raise InvocationNotFound(
+            f"The executor has no call {invocation_id[:64]!r} under way.", id=invocation_id[:64]
+        )
+
+    def running(self, request_id: str) -> Running:
+        """Return which invocations a model is at work on."""
+        calls = (deployment.running for deployment in self._deployments.values())
+        return Running(
+            id=request_id,
+            invocation_ids=tuple(
+                call.invocation_id for call in calls if call is not None and not call.ended
+            ),
+        )
 
     def _timeout(self, timeout_s: float | None) -> float:
         if timeout_s is None:
@@ -247,7 +282,6 @@ class ExecutorService:
         record = ended_record(
             call,
             timings=timings,
-            capture_limit_bytes=self._limits.capture_limit_bytes,
             prediction=prediction,
             error=error,
         )

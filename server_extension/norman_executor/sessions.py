@@ -171,6 +171,10 @@ class Session:
                 )
             if not self._relay and invoke.invocation_id is not None:
                 raise RequestInvalid("A kernel's calls get their ids here.", field="invocation_id")
+            if not self._relay and invoke.capture_limit_bytes is not None:
+                raise RequestInvalid(
+                    "What is kept of a kernel's calls is set here.", field="capture_limit_bytes"
+                )
             call = self._taker.take(invoke, caller, self._answer)
         except NormanError as error:
             self._connection.send(failure_from_error(invoke.id, error))

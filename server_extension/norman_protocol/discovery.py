@@ -26,6 +26,8 @@ class DiscoveryRecord:
         is thereby recognised.
     socket_path
         The executor's data socket, None where the platform has none.
+    transfer_path
+        The server's own socket for files of this host; None where it has none.
     """
 
     server_id: str
@@ -35,6 +37,7 @@ class DiscoveryRecord:
     server_started_at: float
     socket_path: str | None
     version: str
+    transfer_path: str | None = None
 
 
 def discovery_file_name(server_pid: int) -> str:

@@ -6,11 +6,13 @@ import inspect
 from typing import Any, ClassVar, TypeAlias
 
 __all__ = [
+    "BlobNotFound",
     "BundleInvalid",
     "Cancelled",
     "Conflict",
     "ExecutorUnavailable",
     "Forbidden",
+    "IdempotencyConflict",
     "InputInvalid",
     "InternalError",
     "InterpreterRefused",
@@ -26,6 +28,7 @@ __all__ = [
     "PayloadTooLarge",
     "ProtocolViolation",
     "QueueFull",
+    "RangeInvalid",
     "ReplicaDied",
     "RequestInvalid",
     "RouteNotFound",
@@ -153,6 +156,7 @@ class VersionNotFound(NormanError):
     code = "version_not_found"
     reference: str = ""
     versions: list[int] = []  # noqa: RUF012
+    nearest: list[str] = []  # noqa: RUF012
 
 
 class InvocationNotFound(NormanError):
@@ -160,6 +164,13 @@ class InvocationNotFound(NormanError):
 
     code = "invocation_not_found"
     id: str = ""
+
+
+class BlobNotFound(NormanError):
+    """No blob of that digest is stored, or its bytes are not sound any more."""
+
+    code = "blob_not_found"
+    digest: str = ""
 
 
 class NotReady(NormanError):
@@ -181,6 +192,14 @@ class Conflict(NormanError):
 
     code = "conflict"
     name: str = ""
+
+
+class IdempotencyConflict(NormanError):
+    """The key stands for another call already."""
+
+    code = "idempotency_conflict"
+    key: str = ""
+    invocation_id: str = ""
 
 
 class BundleInvalid(NormanError):
@@ -312,6 +331,13 @@ class PayloadTooLarge(NormanError):
     code = "payload_too_large"
     size_bytes: int = 0
     limit_bytes: int = 0
+
+
+class RangeInvalid(NormanError):
+    """A piece of an upload doesn't begin where the last one ended; ``offset`` is where it did."""
+
+    code = "range_invalid"
+    offset: int = 0
 
 
 class ProtocolViolation(NormanError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 
-__all__ = ["new_id"]
+__all__ = ["first_id_at", "new_id"]
 
 
 def new_id() -> str:
@@ -23,3 +23,20 @@ def new_id() -> str:
     random = int.from_bytes(os.urandom(8)) & (1 << 62) - 1
     number = (milliseconds & (1 << 48) - 1) << 80 | 0x7 << 76 | fraction << 64 | 0x2 << 62 | random
     return f"{number:032x}"
+
+
+def first_id_at(seconds: float) -> str:
+    """Return what sorts before every id made at a time or later, and after all earlier ones.
+
+    Parameters
+    ----------
+    seconds
+        Since the epoch; to the millisecond.
+
+    Examples
+    --------
+    >>> first_id_at(1_800_000_000.0)
+    '01a3185c5000'
+    """
+    milliseconds = min(max(int(seconds * 1000), 0), (1 << 48) - 1)
+    return f"{milliseconds:012x}"

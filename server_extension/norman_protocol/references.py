@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import lru_cache
 from typing import Literal, TypeAlias
 
-from norman_protocol.errors import ModelNotFound, NameInvalid
+from norman_protocol.errors import ModelNotFound, NameInvalid, VersionNotFound
 
 __all__ = [
     "ACTIVE",
@@ -19,8 +19,10 @@ __all__ = [
     "Selector",
     "model_not_found",
     "name_key",
+    "parse_alias",
     "parse_name",
     "parse_reference",
+    "version_not_found",
 ]
 
 ACTIVE: Literal["active"] = "active"
@@ -33,6 +35,8 @@ _MAX_CHARACTERS = 300
 
 _NEAREST_CANDIDATES = 500
 _NEAREST_CUTOFF = 0.65
+_ALIAS_CUTOFF = 0.5
+_SHOWN_NUMBERS = 20
 
 Selector: TypeAlias = int | str
 
@@ -139,17 +143,81 @@ def parse_reference(text: str) -> Reference:
     if _NUMBER.fullmatch(selector):
         return Reference(name=parse_name(name), selector=int(selector))
     try:
-        alias = parse_name(selector)
+        alias = _alias_key(selector)
     except NameInvalid:
         raise NameInvalid(
             f"{selector[:60]!r} is neither a version's number nor an alias. "
             "Write name, name@3 or name@production.",
             name=text[:300],
         ) from None
-    if name_key(alias) in (ACTIVE, LATEST):
-        alias = name_key(alias)
     if alias[0].isdigit():
         raise NameInvalid(
             f"Version numbers start at 1 and alias names with a letter: {alias!r}.", name=text[:300]
         )
     return Reference(name=parse_name(name), selector=alias)
+
+
+def parse_alias(text: str) -> str:
+    """Return the name of an alias that can be set, in the one form that its spellings share.
+
+    It is a name as `parse_name` says, starts with a letter, and isn't ``latest``, which is
+    computed.
+
+    Raises
+    ------
+    NameInvalid
+        The text is none.
+
+    Examples
+    --------
+    >>> parse_alias("Production")
+    'production'
+    """
+    alias = _alias_key(text)
+    if alias[0].isdigit():
+        raise NameInvalid(f"An alias starts with a letter: {alias!r} doesn't.", name=text[:300])
+    if alias == LATEST:
+        raise NameInvalid(
+            "latest always means the newest version and can't be set. Choose another name.",
+            name=LATEST,
+        )
+    return alias
+
+
+def _alias_key(text: str) -> str:
+    # Folding can make a name longer, or none: it is looked at again.
+    return parse_name(name_key(parse_name(text)))
+
+
+def version_not_found(
+    name: str, selector: Selector, numbers: Sequence[int], aliases: Collection[str]
+) -> VersionNotFound:
+    """Make the error for a version that a model doesn't have, with what there is instead.
+
+    Parameters
+    ----------
+    numbers
+        Of the model's versions, ascending.
+    aliases
+        Names of the model's aliases.
+
+    Examples
+    --------
+    >>> version_not_found("digits", "prod", [1, 2], ["active", "production"]).nearest
+    ['production']
+    """
+    nearest: list[str] = []
+    if isinstance(selector, str):
+        nearest = get_close_matches(
+            selector, sorted(aliases)[:_NEAREST_CANDIDATES], n=3, cutoff=_ALIAS_CUTOFF
+        )
+    meant = f" Did you mean {' or '.join(f'{name}@{each}' for each in nearest)}?" if nearest else ""
+    shown = ", ".join(map(str, numbers[-_SHOWN_NUMBERS:]))
+    known = f" {name} has the versions {shown}." if numbers else f" {name} has no version."
+    named = f" Its aliases: {', '.join(sorted(aliases)[:_SHOWN_NUMBERS])}." if aliases else ""
+    return VersionNotFound(
+        f"There is no {name}@{selector}.{meant}{known}{named}",
+        reference=f"{name}@{selector}",
+        versions=list(numbers[-_SHOWN_NUMBERS:]),
+        nearest=nearest,
+    )

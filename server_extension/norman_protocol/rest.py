@@ -9,22 +9,49 @@ Routes
 ``GET  openapi.json``                                → the OpenAPI document
 ``POST blobs/missing`` `MissingRequest`              → `MissingAnswer`
 ``PUT  blobs/{digest}`` raw bytes                    → 201 (stored), 200 (was there) `BlobStored`
+                                                       With ``Upload-Offset`` and ``Upload-Length``
+                                                       a part: 202 `BlobUpload` until it is whole
+``GET  blobs/{digest}/upload``                       → `BlobUpload`: where to go on
+                                                       With ``Upload-Offset`` and ``Upload-Length``
+                                                       a part: 202 `BlobUpload` until it is whole
+``GET  blobs/{digest}/upload``                       → `BlobUpload`: where to go on
+``POST blobs/pack`` a pack (`norman_protocol.packs`) → `PackStored`
+``POST blobs/fetch`` `FetchRequest`                  → a pack of these blobs
+``GET  blobs/{digest}``                              → the raw bytes, always whole; HEAD: their size
 ``GET  models?limit&cursor&search``                  → `ModelPage`
 ``GET  models/{name}``                               → `ModelDetail`
+``GET  models/{name}/versions?limit&cursor``         → `VersionPage`
 ``POST models/{name}/versions`` `PublishRequest`     → `VersionDetail`; 202 (loading), 200 (there)
 ``GET  models/{name}/versions/{selector}?wait_s``    → `VersionDetail`; with ``wait_s`` answers when
                                                        the state is no longer loading, or then
+``PATCH models/{name}/versions/{selector}`` `EditRequest` → `VersionDetail`
 ``GET  models/{name}/versions/{selector}/logs``      → `LogText`
+``GET  models/{name}/versions/{selector}/diff/{other}`` → `VersionDiff`
+``GET  models/{name}/aliases?limit&cursor``          → `AliasPage`
+``PUT  models/{name}/aliases/{alias}`` `AliasRequest` → `AliasChange`, once the version is warm
+``DELETE models/{name}/aliases/{alias}?why``         → `AliasChange`
+``POST models/{name}/aliases/{alias}/rollback`` `RollbackRequest` → `AliasChange`
+``GET  models/{name}/aliases/{alias}/history?limit&cursor`` → `AliasHistory`
+``GET  models/{name}/history?limit&cursor``          → `AliasHistory` of every alias
 ``POST invocations`` `InvokeRequest` (JSON), or one frame holding an Invoke message
                                                      → `InvokeAnswer`, or one frame holding Result
-``GET  invocations?limit&cursor&model&state``        → `InvocationPage`
-``GET  invocations/{id}``                            → `InvocationDetail`
+                                                       With ``Prefer: respond-async`` → 202
+                                                       `InvocationSummary`, kept, and Location
+                                                       With ``Idempotency-Key`` once, however
+                                                       often it is sent
+``GET  invocations?limit&cursor&model&state&since``  → `InvocationPage`
+``GET  invocations/{id}?wait_s``                     → `InvocationDetail`; with ``wait_s`` answers
+                                                       when it has ended, or then
+``DELETE invocations/{id}``                          → `InvocationDetail`, cancelled
+``GET  invocations/{id}/result?wait_s``              → as ``POST invocations``; 202
+                                                       `InvocationSummary` where it goes on
+``POST invocations/{id}/replay`` `ReplayRequest`     → as ``POST invocations``
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 from norman_protocol.decoding import JsonValue
 from norman_protocol.messages import (
@@ -40,9 +67,21 @@ from norman_protocol.signature import Signature
 __all__ = [
     "API_PATH",
     "FRAME_MEDIA_TYPE",
+    "UPLOAD_LENGTH",
+    "UPLOAD_OFFSET",
+    "AliasChange",
+    "AliasHistory",
+    "AliasPage",
+    "AliasRequest",
+    "AliasSummary",
     "BlobStored",
+    "BlobUpload",
+    "Difference",
+    "EditRequest",
     "ErrorBody",
     "ExecutorStatus",
+    "FetchRequest",
+    "FileDifference",
     "FileEntry",
     "InvocationDetail",
     "InvocationPage",
@@ -57,15 +96,28 @@ __all__ = [
     "ModelPage",
     "ModelSummary",
     "Origin",
+    "PackStored",
     "PublishRequest",
+    "ReplayRequest",
+    "RollbackRequest",
     "ServerStatus",
     "TrustRecord",
     "VersionDetail",
+    "VersionDiff",
+    "VersionPage",
     "VersionSummary",
 ]
 
 API_PATH = "norman/api/v1"
 FRAME_MEDIA_TYPE = "application/vnd.norman.frame"
+
+UPLOAD_OFFSET = "Upload-Offset"
+"""Header of a part of a blob: where it begins. Also in answers: where the next one does."""
+
+UPLOAD_LENGTH = "Upload-Length"
+"""Header of a part of a blob: the size of the whole blob."""
+
+AliasAction: TypeAlias = Literal["set", "rollback", "delete"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,6 +204,15 @@ class VersionSummary:
     size_bytes: int
     created_at: str
     created_by: str
+    aliases: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VersionPage:
+    """A page of a model's versions, newest first."""
+
+    items: tuple[VersionSummary, ...]
+    next_cursor: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,6 +243,10 @@ class VersionDetail:
     error: ErrorBody | None
     created: bool = True
     """False where the same version stood already and this upload added nothing."""
+    missing_blobs: tuple[str, ...] = ()
+    """Digests of files that were found damaged on the server's disk: upload them again."""
+    long_description: str | None = None
+    aliases: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -216,6 +281,116 @@ class ModelDetail:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EditRequest:
+    """Change what is said of a version. None leaves a text as it is, an empty one removes it."""
+
+    label: str | None = None
+    description: str | None = None
+    long_description: str | None = None
+    tags: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AliasRequest:
+    """Let an alias lead to a version, once that one is loaded and warm.
+
+    ``expected`` makes it a comparison first: the version's number where the alias leads now, 0 for
+    an alias that isn't set. Where it leads elsewhere the answer is a conflict.
+    """
+
+    version: int
+    why: str | None = None
+    expected: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RollbackRequest:
+    """Let an alias lead where it led before, or to a version's number; again goes further back."""
+
+    to: int | None = None
+    why: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AliasSummary:
+    """An alias in a list: where it leads, since when, by whom and why."""
+
+    alias: str
+    number: int
+    reference: str
+    state: VersionState
+    changed_at: str
+    changed_by: str
+    why: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AliasPage:
+    """A page of a model's aliases, by name."""
+
+    name: str
+    items: tuple[AliasSummary, ...]
+    next_cursor: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AliasChange:
+    """One change of an alias; ``before`` and ``after`` are numbers of versions, None is unset.
+
+    Both are the same where the alias led there already, which changes nothing and is not recorded.
+    """
+
+    name: str
+    alias: str
+    action: AliasAction
+    before: int | None
+    after: int | None
+    changed_at: str
+    changed_by: str
+    why: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AliasHistory:
+    """A page of the changes of one alias, or of every alias of a model, newest first."""
+
+    name: str
+    items: tuple[AliasChange, ...]
+    next_cursor: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """One thing that two versions have differently, in words; None where one doesn't have it."""
+
+    name: str
+    before: str | None
+    after: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileDifference:
+    """A file that only one of two versions has, or whose content or mode differs."""
+
+    path: str
+    change: Literal["added", "removed", "changed"]
+    before_bytes: int | None
+    after_bytes: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VersionDiff:
+    """What became different from one version to another; empty lists where nothing did."""
+
+    before: str
+    after: str
+    signature: tuple[Difference, ...]
+    files: tuple[FileDifference, ...]
+    environment: tuple[Difference, ...]
+    settings: tuple[Difference, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MissingRequest:
     """A question: which of these blobs are not stored."""
 
@@ -238,6 +413,32 @@ class BlobStored:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BlobUpload:
+    """How far the upload of a blob came: its next part begins at ``offset``.
+
+    ``stored`` says that the blob is whole and needs nothing more. What was sent is kept for a day.
+    """
+
+    digest: str
+    offset: int
+    stored: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PackStored:
+    """So many blobs of a pack are on disk, verified and synced."""
+
+    count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FetchRequest:
+    """Give these blobs in one pack; together they fit one."""
+
+    digests: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LogText:
     """The end of a version's log."""
 
@@ -255,6 +456,14 @@ class InvokeRequest:
 
     reference: str
     inputs: dict[str, JsonValue] = field(default_factory=dict)
+    timeout_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplayRequest:
+    """Run the kept inputs of an invocation again, by default with the version that it called."""
+
+    reference: str | None = None
     timeout_s: float | None = None
 
 
@@ -288,6 +497,7 @@ class InvocationSummary:
     input_bytes: int
     output_bytes: int | None
     error_code: str | None
+    replay_of: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

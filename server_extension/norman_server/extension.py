@@ -19,6 +19,8 @@ from norman_protocol.messages import ExecutorLimits
 from norman_server.api.routes import build_handlers
 from norman_server.api.services import ApiLimits
 from norman_server.deployments.service import Change
+from norman_server.invocations.retention import RetentionLimits
+from norman_server.invocations.submissions import SubmissionLimits
 from norman_server.server import NormanServer, ServerSettings
 
 __all__ = ["CHANGES_SCHEMA", "NormanExtension", "local_url"]
@@ -40,6 +42,7 @@ _SCHEMA: dict[str, Any] = {
 }
 
 _MIB = 1 << 20
+_DAY_S = 86400.0
 _WILDCARDS = {"", "*", "0.0.0.0", "::"}  # noqa: S104 - compared with, not bound
 
 
@@ -101,6 +104,39 @@ class NormanExtension(ExtensionApp):
     rest_body_limit_bytes = _bytes(1 << 30, "Largest call over REST.")
     rest_bodies_limit_bytes = _bytes(2 << 30, "Memory for the bodies of all REST requests.")
     json_body_limit_bytes = _bytes(16 * _MIB, "Largest JSON body of other REST requests.")
+    submission_limit = _count(
+        1000,
+        "Calls with Prefer: respond-async or a key that may be unfinished; one more is refused.",
+    )
+    submission_limit_bytes = _bytes(
+        64 * _MIB, "Inputs of such a call up to this size are taken, outputs up to it kept."
+    )
+    idempotency_retention_s = _seconds(_DAY_S, "How long an Idempotency-Key stands for its call.")
+    invocation_retention_s = _seconds(90 * _DAY_S, "How long the record of a call is kept.")
+    payload_retention_s = _seconds(30 * _DAY_S, "How long inputs and outputs of a call are kept.")
+    invocations_limit_bytes = _bytes(
+        10 << 30,
+        "Size of invocations.db above which the oldest inputs and outputs, then records, go.",
+    )
+    log_retention_s = _seconds(30 * _DAY_S, "A log that nobody wrote to for so long is emptied.")
+    log_file_limit_bytes = _bytes(
+        64 * _MIB, "A version's log that grows above this size is cut to its end."
+    )
+    retention_interval_s = _seconds(600.0, "Pause between two looks at what is old or too much.")
+    abandoned_upload_s = _seconds(
+        86400.0, "What an upload that broke off has sent is kept for so long."
+    )
+    scrub_interval_s = Float(
+        86400.0,
+        min=0.0,
+        help=(
+            "Pause between two readings of all stored files, which find damage on the disk; 0 for "
+            "none. Seconds."
+        ),
+    ).tag(config=True)
+    scrub_bytes_per_s = Float(
+        20e6, min=1e5, help="How fast stored files are read to find damage. Bytes per second."
+    ).tag(config=True)
     blob_limit_bytes = _bytes(1 << 40, "Largest file of an upload.")
 
     @validate("home")
@@ -185,6 +221,26 @@ class NormanExtension(ExtensionApp):
                 bodies_in_flight_bytes=self.rest_bodies_limit_bytes,
             ),
             rest_call_limit=self.rest_call_limit,
+            submissions=SubmissionLimits(
+                waiting=self.submission_limit,
+                payload_bytes=self.submission_limit_bytes,
+                at_once=max(1, self.rest_call_limit // 2),
+                keys_s=self.idempotency_retention_s,
+                default_timeout_s=self.default_timeout_s,
+                max_timeout_s=self.max_timeout_s,
+            ),
+            retention=RetentionLimits(
+                invocations_s=self.invocation_retention_s,
+                payloads_s=self.payload_retention_s,
+                invocations_bytes=self.invocations_limit_bytes,
+                logs_s=self.log_retention_s,
+                log_bytes=self.log_file_limit_bytes,
+                keys_s=self.idempotency_retention_s,
+            ),
+            retention_interval_s=self.retention_interval_s,
+            scrub_interval_s=self.scrub_interval_s,
+            scrub_bytes_per_s=self.scrub_bytes_per_s,
+            abandoned_upload_s=self.abandoned_upload_s,
             allowed_interpreters=tuple(self.allowed_interpreters),
         )
 

@@ -10,8 +10,8 @@ import os
 import secrets
 import stat
 import tempfile
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,7 +27,12 @@ from norman_server.api.services import ApiLimits, Services, ServiceSlot
 from norman_server.deployments.service import Change, Deployments
 from norman_server.environments.interpreters import Interpreters, KernelPrograms
 from norman_server.executor.relay import Relay
+from norman_server.executor.session import Session
 from norman_server.executor.supervisor import EXECUTOR_COMMAND, ExecutorSettings, Supervisor
+from norman_server.handover import HandoverServer
+from norman_server.invocations.live import LiveCalls
+from norman_server.invocations.retention import Retention, RetentionLimits
+from norman_server.invocations.submissions import SubmissionLimits, Submissions
 from norman_server.lease import HomeLease
 
 if TYPE_CHECKING:
@@ -54,6 +59,12 @@ class ServerSettings:
     executor: ExecutorLimits
     api: ApiLimits
     rest_call_limit: int
+    submissions: SubmissionLimits = field(default_factory=SubmissionLimits)
+    retention: RetentionLimits = field(default_factory=RetentionLimits)
+    retention_interval_s: float = 600.0
+    scrub_interval_s: float = 0.0
+    scrub_bytes_per_s: float = 20e6
+    abandoned_upload_s: float = 86400.0
     allowed_interpreters: Sequence[str] = ()
     executor_command: Sequence[str] = EXECUTOR_COMMAND
 
@@ -92,6 +103,9 @@ class NormanServer:
         self._storage: Storage | None = None
         self._starting: asyncio.Task[None] | None = None
         self._importing: asyncio.Task[None] | None = None
+        self._handover: HandoverServer | None = None
+        self._scrubbing: asyncio.Task[None] | None = None
+        self._forgetting: asyncio.Task[None] | None = None
         self.slot = ServiceSlot(token=self._token, user=_owner(), limits=settings.api)
 
     def start(self) -> None:
@@ -107,11 +121,14 @@ class NormanServer:
         """End everything that was started, processes and threads included."""
         self.withdraw()
         self.slot.empty("The server is stopping.")
-        for task in (self._starting, self._importing):
+        for task in (self._starting, self._importing, self._forgetting, self._scrubbing):
             if task is not None:
                 task.cancel()
                 with contextlib.suppress(asyncio.CancelledError):
                     await task
+        if self._handover is not None:
+            await self._handover.close()
+            self._handover = None
         if self._services is not None:
             await self._stop_services(self._services)
             self._services = None
@@ -141,7 +158,9 @@ class NormanServer:
         await self._take_home()
         socket_path = await asyncio.to_thread(socket_path_for, settings.home)
         await asyncio.to_thread(self._write_announcement, socket_path)
-        self._storage = await asyncio.to_thread(_open_storage, settings.home)
+        self._storage = await asyncio.to_thread(
+            _open_storage, settings.home, settings.abandoned_upload_s
+        )
         services = self._build(self._storage, socket_path)
         self._services = services
         await services.supervisor.recover()
@@ -151,7 +170,30 @@ class NormanServer:
             services.invocations.run(_IMPORT_INTERVAL_S), name="norman-journal-import"
         )
         await services.deployments.resume()
+        await services.submissions.recover()
+        retention = Retention(self._storage, settings.retention)
+        self._forgetting = asyncio.create_task(
+            retention.run(settings.retention_interval_s), name="norman-retention"
+        )
+        self._handover = HandoverServer(
+            _transfer_path(socket_path),
+            registry=services.registry,
+            server_id=self._server_id,
+            token=self._token,
+            limit_bytes=settings.api.blob_bytes,
+        )
+        self._handover.start()
+        self._scrubbing = self._start_scrubbing(self._storage)
         self.slot.fill(services)
+
+    def _start_scrubbing(self, storage: Storage) -> asyncio.Task[None] | None:
+        from norman_server.registry.scrubbing import Scrubber
+
+        settings = self._settings
+        if not settings.scrub_interval_s:
+            return None
+        scrubber = Scrubber(storage, bytes_per_s=settings.scrub_bytes_per_s)
+        return asyncio.create_task(scrubber.run(settings.scrub_interval_s), name="norman-scrubbing")
 
     async def _take_home(self) -> None:
         """Wait until no other server has the home; the API says meanwhile which one does."""
@@ -179,6 +221,7 @@ class NormanServer:
             server_pid=os.getpid(),
             server_started_at=psutil.Process().create_time(),
             socket_path=str(socket_path),
+            transfer_path=str(_transfer_path(socket_path)),
             version=self._settings.version,
         )
         announcement = Announcement(self._settings.runtime_folder, record)
@@ -192,7 +235,11 @@ class NormanServer:
 
         settings = self._settings
         registry = Registry(storage)
-        invocations = InvocationLog(storage)
+
+        def session(timeout_s: float) -> Awaitable[Session]:
+            return supervisor.session(timeout_s)
+
+        invocations = InvocationLog(storage, live=LiveCalls(session))
         deployments = Deployments(
             registry=registry,
             storage=storage,
@@ -225,20 +272,30 @@ class NormanServer:
             body_limit_bytes=settings.executor.body_limit_bytes,
             wait_ready=supervisor.session,
         )
+        submissions = Submissions(
+            storage=storage,
+            registry=registry,
+            relay=relay,
+            log=invocations,
+            limits=settings.submissions,
+        )
         return Services(
             server_id=self._server_id,
             version=settings.version,
             registry=registry,
             deployments=deployments,
             invocations=invocations,
+            submissions=submissions,
             relay=relay,
             supervisor=supervisor,
         )
 
     async def _stop_services(self, services: Services) -> None:
+        services.submissions.stop()
         await services.deployments.close()
         await services.supervisor.stop()
         services.relay.close()
+        await services.submissions.close()
 
 
 def socket_path_for(home: Path) -> Path:
@@ -269,6 +326,10 @@ def socket_path_for(home: Path) -> Path:
     return folder / "executor.sock"
 
 
+def _transfer_path(socket_path: Path) -> Path:
+    return socket_path.with_name("transfer.sock")
+
+
 def _make_home(home: Path) -> None:
     try:
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -279,10 +340,10 @@ def _make_home(home: Path) -> None:
         ) from error
 
 
-def _open_storage(home: Path) -> Storage:
+def _open_storage(home: Path, abandoned_s: float) -> Storage:
     from norman_server.storage.opening import open_storage
 
-    return open_storage(home)
+    return open_storage(home, abandoned_s=abandoned_s)
 
 
 def _owner() -> str:

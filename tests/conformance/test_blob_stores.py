@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from norman_protocol.errors import BundleInvalid
+from norman_protocol.errors import BlobNotFound, BundleInvalid, Conflict, RangeInvalid
 from norman_server.storage.blobs.base import BlobStore
 from norman_server.storage.blobs.local import LocalBlobStore
 
@@ -158,3 +158,94 @@ def test_a_copy_never_replaces_a_file(store: BlobStore, tmp_path: Path):
     with pytest.raises(Exception, match="File exists"):
         store.copy_to(put(store, b"x"), tmp_path / "taken", executable=False)
     assert (tmp_path / "taken").read_bytes() == b"mine"
+
+
+def test_an_opened_blob_is_read_from_its_beginning(store: BlobStore):
+    with store.open(put(store, b"0123456789")) as blob:
+        assert (blob.read(4), blob.read()) == (b"0123", b"456789")
+
+
+def test_a_blob_that_is_not_stored_cannot_be_opened(store: BlobStore):
+    with pytest.raises(BlobNotFound) as caught:
+        store.open("0" * 64)
+    assert caught.value.digest == "0" * 64
+
+
+def test_an_unfinished_blob_is_gone_on_with_where_it_ended(store: BlobStore):
+    data = b"0123456789"
+    digest = digest_of(data)
+    for start, end in [(0, 3), (3, 3), (3, 8)]:
+        with store.resume(digest, start) as writer:
+            writer.write(data[start:end])
+            writer.suspend()
+        assert (store.offset(digest), store.size(digest)) == (end, None)
+    with store.resume(digest, 8) as writer:
+        writer.write(data[8:])
+        assert writer.offset == 10
+        assert writer.commit() == 10
+    assert store.read_head(digest, 100) == data
+    assert store.offset(digest) == 0
+
+
+@pytest.mark.parametrize("offset", [0, 3, 5, 10])
+def test_a_part_out_of_order_is_refused_and_told_the_offset(store: BlobStore, offset: int):
+    data = b"0123456789"
+    with store.resume(digest_of(data), 0) as writer:
+        writer.write(data[:4])
+        writer.suspend()
+    with pytest.raises(RangeInvalid) as caught:
+        store.resume(digest_of(data), offset)
+    assert caught.value.offset == 4
+    with store.resume(digest_of(data), 4) as writer:  # the refusal took nothing
+        writer.write(data[4:])
+        writer.commit()
+
+
+def test_an_unfinished_blob_has_one_writer(store: BlobStore):
+    digest = digest_of(b"01")
+    with store.resume(digest, 0) as writer:
+        writer.write(b"0")
+        with pytest.raises(Conflict):
+            store.resume(digest, 1)
+        writer.suspend()
+    with store.resume(digest, 1) as writer:
+        writer.write(b"1")
+        writer.commit()
+
+
+def test_an_unfinished_blob_of_other_bytes_is_not_kept(store: BlobStore):
+    digest = digest_of(b"01")
+    with store.resume(digest, 0) as writer:
+        writer.write(b"0")
+        writer.suspend()
+    with store.resume(digest, 1) as writer:
+        writer.write(b"2")
+        with pytest.raises(BundleInvalid):
+            writer.commit()
+    assert (store.offset(digest), store.size(digest)) == (0, None)
+
+
+def test_a_blob_sent_whole_does_not_need_the_unfinished_one(store: BlobStore):
+    data = b"0123456789"
+    with store.resume(digest_of(data), 0) as writer:
+        writer.write(b"0123")
+        writer.suspend()
+        put(store, data)
+    assert store.read_head(digest_of(data), 100) == data
+
+
+def test_suspending_a_blob_that_was_begun_as_a_whole_forgets_it(store: BlobStore):
+    digest = digest_of(b"01")
+    with store.begin(digest) as writer:
+        writer.write(b"0")
+        writer.suspend()
+    assert store.offset(digest) == 0
+
+
+def test_blobs_stored_together_are_each_there(store: BlobStore):
+    blobs = [(digest_of(data), data) for data in (b"", b"a", b"b" * 100_000)]
+    store.store_all(blobs)
+    store.store_all(blobs[1:])
+    for digest, data in blobs:
+        with store.open(digest) as blob:
+            assert blob.read() == data

@@ -9,6 +9,7 @@ import textwrap
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,8 @@ from serving import RunningServer, serve
 from norman_jupyter import (
     BlockingNorman,
     BundleInvalid,
+    Cancelled,
+    IdempotencyConflict,
     InputInvalid,
     Interrupted,
     InvocationNotFound,
@@ -579,3 +582,222 @@ def test_killed_executor_interrupts_the_call_and_the_next_one_is_served(
     _, alive = psutil.wait_procs(workers, timeout=30)
     assert not alive
     client.close()
+
+
+# --- downloads ------------------------------------------------------------------------------------
+
+
+def test_download_gives_back_what_was_uploaded(norman, name, echo_folder, tmp_path) -> None:
+    files = {"model.py": (echo_folder / "model.py").read_bytes(), "empty": b"", "sub/run": b"#!"}
+    files["sub/large.bin"] = os.urandom((3 << 20) + 1)
+    source = tmp_path / "source"
+    for path, data in files.items():
+        (source / path).parent.mkdir(parents=True, exist_ok=True)
+        (source / path).write_bytes(data)
+    (source / "sub" / "run").chmod(0o755)
+    norman.upload(source, name=name, trust=True)
+    told: list[Progress] = []
+    folder = norman.download(name, tmp_path / "back", on_progress=told.append)
+    found = {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+    assert found == files
+    assert os.access(folder / "sub" / "run", os.X_OK)
+    assert not os.access(folder / "model.py", os.X_OK)
+    assert told[-1].stage == "ready"
+
+
+def test_download_of_what_is_not_there_names_the_nearest(norman, shared_echo, tmp_path) -> None:
+    with pytest.raises(ModelNotFound, match="Did you mean echo"):
+        norman.download("ecco", tmp_path / "back")
+    assert not list(tmp_path.iterdir())
+
+
+# --- models in this process -----------------------------------------------------------------------
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch) -> Path:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "norman"
+
+
+def same(left: Any, right: Any) -> bool:
+    if isinstance(right, (np.ndarray, np.generic)):
+        return (
+            type(left) is type(right)
+            and left.dtype == right.dtype
+            and np.array_equal(left, right, equal_nan=left.dtype.kind == "f")
+        )
+    return type(left) is type(right) and left == right
+
+
+@pytest.mark.parametrize(
+    "x",
+    [
+        np.linspace(-1, 1, 8, dtype=np.float32).reshape(2, 4),
+        [[1, 2.5, -3, 4]],
+        np.zeros((0, 4), np.float32),
+    ],
+    ids=["array", "lists", "nothing"],
+)
+def test_loaded_graph_answers_as_the_service_does(norman, name, tmp_path, cache, x) -> None:
+    weights = np.random.default_rng(7).normal(size=(4, 3)).astype(np.float32)
+    norman.upload(linear_model(tmp_path / "linear.onnx", weights), name=name)
+    model = norman.load(name)
+    local, served = model(x=x), norman.invoke(name, x=x)
+    assert list(local) == list(served)
+    assert all(same(local[output], served[output]) for output in served)
+    assert type(model.native).__name__ == "InferenceSession"
+
+
+LOADED = """
+    from typing import NamedTuple
+    import numpy as np
+    import helper
+
+    class Answer(NamedTuple):
+        x: np.ndarray
+        text: str
+        count: int
+        share: float
+        sure: bool
+        data: object
+
+    class Model:
+        def load(self, files, device):
+            self.words = (files / "words.txt").read_text().split()
+
+        def predict(self, x: np.ndarray, text: str = "", n: int = 1, scale: float = 2.0) -> Answer:
+            import late
+            return Answer(x * scale, helper.shout(text), np.int64(n), np.float32(0.5),
+                          np.bool_(n > 1), {"words": self.words, "late": late.VALUE})
+"""
+
+
+@pytest.fixture
+def loaded_folder(tmp_path) -> Path:
+    folder = write_model(tmp_path / "shouting", LOADED)
+    (folder / "helper.py").write_text("def shout(text):\n    return text.upper()\n")
+    (folder / "late.py").write_text("VALUE = 7\n")
+    (folder / "words.txt").write_text("one two")
+    return folder
+
+
+@pytest.mark.parametrize(
+    "inputs",
+    [
+        {"x": np.arange(3, dtype=np.int32)},
+        {"x": [[1, 2], [3, 4]], "text": "hey", "n": 3, "scale": 1},
+        {"x": np.array([np.nan, 1.0]), "n": np.int64(4), "scale": np.float64(0.1)},
+    ],
+    ids=["array", "lists", "scalars"],
+)
+def test_loaded_code_answers_as_the_service_does(
+    norman, name, loaded_folder, cache, inputs
+) -> None:
+    norman.upload(loaded_folder, name=name, trust=True)
+    model = norman.load(name)
+    local, served = model.predict(inputs), norman.invoke(name, inputs)
+    assert list(local) == list(served)
+    assert all(same(local[output], served[output]) for output in served), (local, dict(served))
+
+
+@pytest.mark.parametrize(
+    "inputs",
+    [
+        {},
+        {"x": np.zeros(2), "y": 1},
+        {"x": [[1], [2, 3]]},
+        {"x": np.zeros(2), "n": 1.5},
+        {"x": np.zeros(2), "n": None},
+        {"x": np.zeros(2), "text": 3},
+        {"x": "zero"},
+    ],
+    ids=["missing", "unknown", "ragged", "fraction", "null", "number", "text"],
+)
+def test_loaded_model_refuses_what_the_service_refuses(
+    norman, name, loaded_folder, cache, inputs
+) -> None:
+    norman.upload(loaded_folder, name=name, trust=True)
+    model = norman.load(name)
+    for call in (model, lambda given: norman.invoke(name, given)):
+        with pytest.raises(InputInvalid):
+            call(inputs)
+
+
+def test_loaded_code_raises_what_it_raises(norman, name, loaded_folder, cache) -> None:
+    norman.upload(loaded_folder, name=name, trust=True)
+    with pytest.raises(ModelFailed):
+        norman.invoke(name, x=["a", "b"], scale=0.5)
+    with pytest.raises(TypeError):
+        norman.load(name)(x=["a", "b"], scale=0.5)
+
+
+def test_kept_files_that_changed_are_fetched_again(norman, name, loaded_folder, cache) -> None:
+    norman.upload(loaded_folder, name=name, trust=True)
+    norman.load(name)
+    (kept,) = (cache / "bundles").iterdir()
+    (kept / "model.py").chmod(0o644)
+    (kept / "model.py").write_text("raise SystemExit('not what was trusted')")
+    assert norman.load(name)(x=[1])["text"] == ""
+
+
+def test_failed_version_cannot_be_loaded(norman, name, tmp_path, cache) -> None:
+    folder = write_model(tmp_path / "bad", "raise OSError('no weights')")
+    with pytest.raises(LoadFailed):
+        norman.upload(folder, name=name, trust=True)
+    with pytest.raises(NotReady, match="never loaded"):
+        norman.load(f"{name}@1")
+    assert not cache.exists()
+
+
+def test_a_call_is_submitted_and_fetched_later(norman, name, norman_server, tmp_path):
+    upload_code(norman, tmp_path, name, "def predict(x: int) -> int:\n    return x + 1\n")
+    submission = norman.submit(name, x=1, idempotency_key=f"{name}-key")
+    result = fetch(norman, submission, 30)
+    assert (result["output"], result.id, result.version) == (2, submission.id, f"{name}@1")
+    assert norman.submit(name, x=1, idempotency_key=f"{name}-key").id == submission.id
+    with pytest.raises(IdempotencyConflict) as caught:
+        norman.submit(name, x=2, idempotency_key=f"{name}-key")
+    assert caught.value.invocation_id == submission.id
+    again = norman.replay(submission.id)
+    assert (again["output"], norman.invocation(again.id).invocation.replay_of) == (2, result.id)
+    before = datetime.now(UTC)
+    norman.invoke(name, x=5)
+    assert len(norman.invocations(model=name, since=before).items) == 1
+
+
+def test_a_submitted_call_is_cancelled(norman, name, tmp_path):
+    gate = tmp_path / "gate"
+    upload_code(
+        norman,
+        tmp_path,
+        name,
+        "import os, time\ndef predict(gate: str) -> str:\n    open(gate, 'w').close()\n"
+        "    while os.path.exists(gate):\n        time.sleep(0.01)\n    return gate\n",
+    )
+    submission = norman.submit(name, gate=str(gate))
+    with pytest.raises(TimedOut, match="goes on"):
+        fetch(norman, submission, 0.05)
+    assert norman.cancel(submission.id).invocation.state == "cancelled"
+    gate.unlink(missing_ok=True)
+    with pytest.raises(Cancelled):
+        fetch(norman, submission, 30)
+    with pytest.raises(InvocationNotFound):
+        norman.cancel("none")
+
+
+def upload_code(norman, folder: Path, name: str, source: str) -> None:
+    model = folder / "model"
+    model.mkdir()
+    (model / "model.py").write_text(source)
+    norman.upload(model, name=name, trust=True)
+
+
+def fetch(norman, submission: Any, timeout_s: float) -> Any:
+    if isinstance(norman, Asyncio):
+        return norman.runner.run(submission.wait(timeout_s))
+    return submission.wait(timeout_s)

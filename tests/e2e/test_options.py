@@ -39,6 +39,20 @@ OPTIONS = {
     "rest_bodies_limit_bytes": "6000",
     "json_body_limit_bytes": "3000",
     "blob_limit_bytes": "5000",
+    "submission_limit": "2",
+    "submission_limit_bytes": "3000",
+    "idempotency_retention_s": "1",
+}
+AGES = {
+    "payload_retention_s": "0.5",
+    "invocation_retention_s": "3",
+    "log_retention_s": "0.5",
+    "retention_interval_s": "0.1",
+}
+SIZES = {
+    "invocations_limit_bytes": "1000000",
+    "log_file_limit_bytes": "1000",
+    "retention_interval_s": "0.1",
 }
 MODEL = b"""
 import os, sys, time
@@ -92,7 +106,7 @@ def call(client, model="m", timeout_s=30, **inputs):
 
 def test_every_option_is_tried_here():
     own = NormanExtension.class_own_traits(config=True)
-    assert set(OPTIONS) | {"allowed_interpreters", "home"} == set(own)
+    assert set(OPTIONS) | set(AGES) | set(SIZES) | {"allowed_interpreters", "home"} == set(own)
     assert all(trait.help for trait in own.values())
 
 
@@ -327,3 +341,77 @@ def test_changes_are_told_as_events_without_a_name(server, client):
     first = len(before) + 1
     assert revisions() == [*before, first, first + 1]  # it is loading, it is ready
     assert "secret-name" not in log.read_text()
+
+
+def keep(client, key=None, **inputs):
+    headers = {"Prefer": "respond-async"} | ({"Idempotency-Key": key} if key else {})
+    return client.post("invocations", json={"reference": "m", "inputs": inputs}, headers=headers)
+
+
+def test_limits_of_calls_that_are_kept(client, tmp_path):
+    gates = [tmp_path / "first", tmp_path / "second"]
+    kept = [keep(client, gate=str(gate)) for gate in gates]
+    assert [answer.status_code for answer in kept] == [202, 202]
+    refused = keep(client)
+    assert (refused.status_code, refused.json()["code"]) == (503, "queue_full")
+    for gate in gates:
+        until(gate.exists)
+        gate.unlink()
+    for answer in kept:
+        place = f"invocations/{answer.json()['id']}"
+        assert client.get(f"{place}/result", params={"wait_s": 30}).status_code == 200
+    too_large = until_taken(client, text="x" * 3000)
+    assert (too_large.status_code, too_large.json()["code"]) == (413, "payload_too_large")
+    # Above the limit of other calls, and below that of kept ones.
+    answer = until_taken(client, text="x" * 2000)
+    result = client.get(f"invocations/{answer.json()['id']}/result", params={"wait_s": 30})
+    assert result.json()["outputs"] == {"output": "x" * 2000}
+    detail = client.get(f"invocations/{answer.json()['id']}").json()
+    assert detail["outputs"] == {"output": "x" * 2000}
+
+
+def until_taken(client, **inputs):
+    return until(lambda: answer if (answer := keep(client, **inputs)).status_code != 503 else None)
+
+
+def test_a_key_expires(client):
+    def post():
+        headers = {"Idempotency-Key": "expires"}
+        return client.post("invocations", json={"reference": "m"}, headers=headers).json()["id"]
+
+    first = post()
+    until(lambda: post() != first)
+
+
+@pytest.fixture
+def serve_with(tmp_path):
+    def start(options):
+        return serve(tmp_path, [f"{_PREFIX}{name}={value}" for name, value in options.items()])
+
+    return start
+
+
+def test_what_is_old_is_forgotten(serve_with):
+    with serve_with(AGES) as server, server.client() as client:
+        assert upload(client, "m", {"model.py": MODEL}, trust=True)["state"] == "ready"
+        place = f"invocations/{call(client, text='x', lines=3).json()['id']}"
+        assert client.get(place).json()["outputs"] == {"output": "x"}
+        until(lambda: client.get(place).json().get("outputs", "gone") is None)
+        assert client.get(place).json()["invocation"]["state"] == "succeeded"
+        until(lambda: client.get(place).status_code == 404)
+        until(lambda: client.get("models/m/versions/1/logs").json()["text"] == "")
+
+
+def test_what_is_too_much_is_forgotten_oldest_first(serve_with):
+    with serve_with(SIZES) as server, server.client() as client:
+        assert upload(client, "m", {"model.py": MODEL}, trust=True)["state"] == "ready"
+        text = "x" * 200_000
+        ids = [call(client, text=text).json()["id"] for _ in range(8)]
+        until(lambda: client.get(f"invocations/{ids[0]}").json()["outputs"] is None)
+        newest = client.get(f"invocations/{ids[-1]}").json()
+        assert newest["outputs"] == {"output": text}
+        states = {item["state"] for item in client.get("invocations").json()["items"]}
+        assert states == {"succeeded"}
+        log = next((server.home / "logs").glob("[0-9a-f]*.log"))
+        assert call(client, lines=500).status_code == 200
+        until(lambda: log.stat().st_size <= 1000)

@@ -11,12 +11,13 @@ from typing import Any
 import psutil
 import pytest
 
-from norman_protocol.arrays import value_to_object
+from norman_protocol.arrays import object_to_value, value_to_object
 from norman_protocol.errors import (
     Cancelled,
     InputInvalid,
     InternalError,
     Interrupted,
+    InvocationNotFound,
     LoadFailed,
     ModelFailed,
     ModelNotFound,
@@ -29,7 +30,18 @@ from norman_protocol.errors import (
     Unauthenticated,
     VersionNotFound,
 )
-from norman_protocol.messages import Accepted, Caller, Ended, Failure, Hello, Invoke, ReplicaChanged
+from norman_protocol.messages import (
+    Accepted,
+    Caller,
+    CancelInvocation,
+    Ended,
+    Failure,
+    GetRunning,
+    GetStatus,
+    Hello,
+    Invoke,
+    ReplicaChanged,
+)
 from norman_protocol.values import Value
 
 ECHO = """
@@ -659,3 +671,44 @@ async def test_workers_get_no_token(executor, monkeypatch):
     names = await client.value("snoop")
     assert "PATH" in names
     assert not [name for name in names if name.startswith(("NORMAN_", "JPY_", "JUPYTERHUB_"))]
+
+
+async def test_a_call_is_ended_by_its_id_whether_it_runs_or_waits(executor, gate):
+    await executor.deploy_python("gated", GATED)
+    client, control = await executor.client(), executor.control
+    assert (await control.ask(GetRunning(id=control.next_id()))).invocation_ids == ()
+    calls = [await client.begin_call("gated", **gate.inputs)]
+    await gate.wait_running()
+    calls.append(await client.begin_call("gated", **gate.inputs))
+    while len(executor.ends()) < 2:
+        await control.ask(GetStatus(id=control.next_id()))
+    running, waiting = executor.ends()
+    answer = await control.ask(GetRunning(id=control.next_id()))
+    assert answer.invocation_ids == (running,)
+    for invocation_id in (waiting, running):
+        await control.ask(CancelInvocation(id=control.next_id(), invocation_id=invocation_id))
+        with pytest.raises(InvocationNotFound):
+            await control.ask(CancelInvocation(id=control.next_id(), invocation_id=invocation_id))
+    for _, future in calls:
+        with pytest.raises(Cancelled):
+            await client.answer(future)
+    assert (await control.ask(GetRunning(id=control.next_id()))).invocation_ids == ()
+    assert executor.ends() == {running: ["cancelled"], waiting: ["cancelled"]}
+    await gate.open()
+
+
+async def test_a_relay_says_how_large_outputs_are_recorded(executor_with):
+    executor = await executor_with(capture_limit_bytes=1)
+    await executor.deploy_python("echo", ECHO)
+    relay = await executor.client("relay", token=executor.configuration.relay_token)
+    values = {"text": object_to_value("hello")}
+    await relay.ask(
+        Invoke(id="1", reference="echo", invocation_id="i", capture_limit_bytes=5, values=values)
+    )
+    await relay.ask(Invoke(id="2", reference="echo", invocation_id="j", values=values))
+    ends = {end.invocation_id: end for end in executor.journal if isinstance(end, Ended)}
+    assert bytes(ends["i"].values["output"].buffer) == b"olleh"
+    assert (ends["j"].captured, ends["j"].values) == (False, {})
+    kernel = await executor.client()
+    with pytest.raises(RequestInvalid, match="kernel"):
+        await kernel.ask(Invoke(id="3", reference="echo", capture_limit_bytes=5, values=values))

@@ -6,9 +6,9 @@ import socket
 
 import pytest
 
-from norman_executor.peers import check_peer, check_uid
 from norman_executor.sessions import negotiate
 from norman_protocol.errors import Forbidden, ProtocolViolation
+from norman_protocol.peers import check_peer, check_uid
 
 
 @pytest.mark.parametrize(("oldest", "newest", "chosen"), [(1, 1, 1), (1, 9, 1), (0, 1, 1)])

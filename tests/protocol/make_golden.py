@@ -17,8 +17,10 @@ from norman_protocol.messages import (
     Accepted,
     Caller,
     Cancel,
+    CancelInvocation,
     Configure,
     Configured,
+    Copying,
     Deploy,
     DeploymentStatus,
     DeviceStatus,
@@ -27,18 +29,22 @@ from norman_protocol.messages import (
     ExecutorLimits,
     Failure,
     Forget,
+    GetRunning,
     GetStatus,
     Hello,
     Invoke,
+    Kept,
     Load,
     Loaded,
     Message,
+    Offer,
     Predict,
     Prediction,
     ReplicaChanged,
     Result,
     Route,
     RouteTarget,
+    Running,
     Start,
     Started,
     Status,
@@ -105,6 +111,9 @@ MESSAGES: tuple[Message, ...] = (
         message="There is no model 'digit'.",
         details={"name": "digit", "nearest": ["digits"]},
     ),
+    Offer(id="8", size_bytes=1 << 31, digest="0" * 64),
+    Copying(id="8", done_bytes=1 << 24),
+    Kept(id="8", digest="0" * 64, size_bytes=1 << 31, copied_bytes=1 << 31),
     Load(
         id="2",
         reference="digits@2",
@@ -164,6 +173,9 @@ MESSAGES: tuple[Message, ...] = (
         ),
         devices=(DeviceStatus(name="cpu", kind="cpu", cores=2, memory_total_bytes=1 << 33),),
     ),
+    GetRunning(id="11"),
+    Running(id="11", invocation_ids=("i", "j")),
+    CancelInvocation(id="12", invocation_id="i"),
     ReplicaChanged(version_id="v", pid=7, started_at=1234.5, alive=True),
     Accepted(
         invocation_id="i",
@@ -214,6 +226,9 @@ def golden_messages() -> dict[str, Message]:
     """Return every message by the name of its golden file."""
     found: dict[str, Message] = {f"message_{message.TYPE}": message for message in MESSAGES}
     found["message_hello_minimal"] = Hello(oldest_protocol=1, newest_protocol=1, token="t")
+    found["message_invoke_relayed"] = Invoke(
+        id="1", reference="digits", invocation_id="i", capture_limit_bytes=1 << 26
+    )
     found["message_invoke_minimal"] = Invoke(id="1", reference="digits")
     for dtype in DTYPES:
         found[f"tensor_{dtype}"] = Predict(

@@ -168,7 +168,7 @@ def test_the_key_ignores_case_and_normal_form(text: str) -> None:
         ("digits@1", "digits", 1),
         ("digits@999999999", "digits", 999_999_999),
         ("digits@production", "digits", "production"),
-        ("digits@Prod-2", "digits", "Prod-2"),
+        ("digits@Prod-2", "digits", "prod-2"),
         ("\uff44igits@\uff50rod", "digits", "prod"),
     ],
 )

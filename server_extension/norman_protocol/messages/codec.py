@@ -9,7 +9,7 @@ from typing import Any
 from norman_protocol.decoding import decode, encode
 from norman_protocol.errors import NormanError, ProtocolViolation, RequestInvalid
 from norman_protocol.frames import Buffer, Frame, assemble_frame, buffer_bytes, encode_frame
-from norman_protocol.messages import control, data, journal, worker
+from norman_protocol.messages import control, data, journal, transfer, worker
 from norman_protocol.messages.base import Message
 from norman_protocol.messages.data import Failure
 from norman_protocol.messages.writing import HEADER_WRITERS
@@ -27,7 +27,7 @@ _NO_VALUES: dict[str, Value] = {}
 # Not Message.__subclasses__(): a dataclass with slots leaves its first, unslotted self in there.
 _CLASSES: dict[str, type[Message]] = {
     cls.TYPE: cls
-    for module in (control, data, journal, worker)
+    for module in (control, data, journal, transfer, worker)
     for cls in (getattr(module, name) for name in module.__all__)
     if issubclass(cls, Message)
 }

@@ -9,6 +9,7 @@ from norman_protocol.messages.base import Message, VersionState
 from norman_protocol.signature import Signature
 
 __all__ = [
+    "CancelInvocation",
     "Configure",
     "Configured",
     "Deploy",
@@ -17,10 +18,12 @@ __all__ = [
     "Done",
     "ExecutorLimits",
     "Forget",
+    "GetRunning",
     "GetStatus",
     "ReplicaChanged",
     "Route",
     "RouteTarget",
+    "Running",
     "Start",
     "Started",
     "Status",
@@ -204,6 +207,38 @@ class Status(Message):
     connections: int
     deployments: tuple[DeploymentStatus, ...] = ()
     devices: tuple[DeviceStatus, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GetRunning(Message):
+    """Ask which invocations a model is at work on; the other open ones wait. Answered by Running.
+
+    Asked when somebody looks: to record it of each call would cost every call.
+    """
+
+    TYPE: ClassVar[str] = "get_running"
+    id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Running(Message):
+    """The invocations that run right now."""
+
+    TYPE: ClassVar[str] = "running"
+    id: str
+    invocation_ids: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CancelInvocation(Message):
+    """End a call as if its caller had taken it back.
+
+    Answered by Done, or by the Failure `InvocationNotFound` where it has ended or never came here.
+    """
+
+    TYPE: ClassVar[str] = "cancel_invocation"
+    id: str
+    invocation_id: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -52,7 +52,8 @@ class Invoke(Message):
     """Call a version. One deadline of ``timeout_s`` covers queue and execution.
 
     ``caller`` and ``invocation_id`` count from a relay alone: it answers for who calls, and must
-    be able to name the invocation also where this executor can't any more.
+    be able to name the invocation also where this executor can't any more. So does
+    ``capture_limit_bytes``: outputs up to it are recorded, whatever the executor's own limit.
     """
 
     TYPE: ClassVar[str] = "invoke"
@@ -61,6 +62,7 @@ class Invoke(Message):
     timeout_s: float | None = None
     caller: Caller | None = None
     invocation_id: str | None = None
+    capture_limit_bytes: int | None = None
     values: Mapping[str, Value] = field(default_factory=dict)
 
 

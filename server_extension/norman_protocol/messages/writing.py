@@ -54,6 +54,8 @@ def _write_invoke(message: Invoke) -> str:
         text += f',"caller":{_write_caller(message.caller)}'
     if message.invocation_id is not None:
         text += f',"invocation_id":{_text(message.invocation_id)}'
+    if message.capture_limit_bytes is not None:
+        text += f',"capture_limit_bytes":{message.capture_limit_bytes}'
     return text
 
 

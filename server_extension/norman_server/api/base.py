@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import re
 import sys
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from http.client import responses
 from typing import Any, ClassVar, TypeVar
 
@@ -20,12 +21,14 @@ from norman_protocol.errors import (
     InternalError,
     NormanError,
     PayloadTooLarge,
+    RangeInvalid,
     RequestInvalid,
     RouteNotFound,
     Unauthenticated,
 )
 from norman_protocol.identifiers import new_id
-from norman_protocol.rest import API_PATH
+from norman_protocol.packs import PACK_BYTES
+from norman_protocol.rest import API_PATH, UPLOAD_OFFSET
 from norman_server.api.operations import Action, Operation, Route, decode_query
 from norman_server.api.services import Services, ServiceSlot, retry_after
 from norman_server.api.statuses import CODES, error_body, status_of
@@ -36,6 +39,7 @@ T = TypeVar("T")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_.:-]{1,100}")
 _BEARER = "Bearer "
 _SLACK_BYTES = 1 << 20
+_QUICK_BYTES = 64 << 10
 _LENGTH_DIGITS = 18
 
 
@@ -106,7 +110,7 @@ class Handler(APIHandler):
             raise self._refusal
 
     def _expects_body(self) -> bool:
-        return "Transfer-Encoding" in self.request.headers or self._declared_bytes() > 0
+        return "Transfer-Encoding" in self.request.headers or self.declared_bytes() > 0
 
     async def admit(self) -> None:
         """Check everything that can be checked without the body.
@@ -167,7 +171,7 @@ class Handler(APIHandler):
 
     def _admit_body(self) -> None:
         limit_bytes = self.body_limit_bytes()
-        declared = self._declared_bytes()
+        declared = self.declared_bytes()
         if declared > limit_bytes:
             raise too_large(declared, limit_bytes)
         self._charge(declared)
@@ -184,10 +188,13 @@ class Handler(APIHandler):
                 return limits.json_body_bytes
             case "frame":
                 return limits.frame_body_bytes
+            case "pack":
+                return PACK_BYTES
             case "blob":
                 return limits.blob_bytes
 
-    def _declared_bytes(self) -> int:
+    def declared_bytes(self) -> int:
+        """Return how long the body claims to be; 0 where it doesn't say."""
         text = self.request.headers.get("Content-Length", "0")
         if not (text.isascii() and text.isdecimal()):
             return 0
@@ -249,6 +256,12 @@ class Handler(APIHandler):
         """
         return decode(cls, parse_json(self.body))
 
+    async def decode_large_body(self, cls: type[T]) -> T:
+        """Do as `decode_body`, in a thread where the body is so long that it takes a while."""
+        if len(self.body) <= _QUICK_BYTES:
+            return self.decode_body(cls)
+        return await asyncio.to_thread(self.decode_body, cls)
+
     # --- the query --------------------------------------------------------------------------
 
     def query(self) -> dict[str, Any]:
@@ -276,6 +289,12 @@ class Handler(APIHandler):
         self.set_status(status)
         await self.finish(dump_json(encode(value)))
 
+    async def answer_large(self, make: Callable[[], Any], status: int = 200) -> None:
+        """Finish with the dataclass that ``make`` gives; it is made and written in a thread."""
+        body = await asyncio.to_thread(lambda: dump_json(encode(make())))
+        self.set_status(status)
+        await self.finish(body)
+
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         """Report an error as `ErrorBody`; nothing of ours shows."""
         raised = kwargs.get("exc_info", (None, None, None))[1]
@@ -289,6 +308,8 @@ class Handler(APIHandler):
             self.set_header("Allow", ", ".join(self.route.verbs))
         if isinstance(error, Unauthenticated):
             self.set_header("WWW-Authenticate", "Bearer")
+        if isinstance(error, RangeInvalid):
+            self.set_header(UPLOAD_OFFSET, str(error.offset))
         pause = retry_after(error)
         if pause is not None:
             self.set_header("Retry-After", pause)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from norman_protocol.errors import NameInvalid, RequestInvalid
 from norman_protocol.references import ACTIVE, LATEST, Reference, parse_name, parse_reference
-from norman_protocol.rest import LogText, PublishRequest
+from norman_protocol.rest import EditRequest, LogText, PublishRequest
 from norman_server.api.base import Handler
+from norman_server.domain.records import VersionRecord
 from norman_server.registry.rendering import version_detail
 
 __all__ = [
@@ -14,6 +17,7 @@ __all__ = [
     "MAX_WAIT_S",
     "ModelHandler",
     "ModelsHandler",
+    "VersionDiffHandler",
     "VersionHandler",
     "VersionLogsHandler",
     "VersionsHandler",
@@ -23,6 +27,7 @@ __all__ = [
 MAX_WAIT_S = 30.0
 MAX_PAGE = 200
 DEFAULT_PAGE = 50
+_MANY_FILES = 200
 _LOG_LIMIT_BYTES = 256 * 1024
 
 
@@ -68,16 +73,35 @@ class ModelHandler(Handler):
         await self.answer(await self.services.registry.model(parse_name(name)))
 
 
+async def _answer_version(
+    handler: Handler, record: VersionRecord, *, created: bool = True, status: int = 200
+) -> None:
+    detail = partial(version_detail, record, created=created)
+    if len(record.manifest.files) > _MANY_FILES:
+        await handler.answer_large(detail, status)
+    else:
+        await handler.answer(detail(), status)
+
+
 class VersionsHandler(Handler):
     """The versions of a model."""
 
+    async def get(self, name: str) -> None:
+        """Answer with a page of the model's versions, newest first."""
+        query = self.query()
+        await self.answer(
+            await self.services.registry.versions(
+                name, limit=page_limit(query["limit"]), cursor=query["cursor"]
+            )
+        )
+
     async def post(self, name: str) -> None:
         """Make a version of stored blobs and begin to load it."""
-        request = self.decode_body(PublishRequest)
+        request = await self.decode_large_body(PublishRequest)
         record, created = await self.services.deployments.publish(
             parse_name(name), request, user=self.user
         )
-        await self.answer(version_detail(record, created=created), 202 if created else 200)
+        await _answer_version(self, record, created=created, status=202 if created else 200)
 
 
 class VersionHandler(Handler):
@@ -91,7 +115,24 @@ class VersionHandler(Handler):
         record = await self.services.deployments.version(
             _reference(name, selector), wait_s=wait_s or 0.0
         )
+        await _answer_version(self, record)
+
+    async def patch(self, name: str, selector: str) -> None:
+        """Change what is said of the version."""
+        request = self.decode_body(EditRequest)
+        record = await self.services.registry.edit(_reference(name, selector), request)
         await self.answer(version_detail(record))
+
+
+class VersionDiffHandler(Handler):
+    """Two versions of a model, compared."""
+
+    async def get(self, name: str, selector: str, other: str) -> None:
+        """Answer with what is different from the first to the second."""
+        self.query()
+        await self.answer(
+            await self.services.registry.diff(_reference(name, selector), _reference(name, other))
+        )
 
 
 class VersionLogsHandler(Handler):

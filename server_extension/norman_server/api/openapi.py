@@ -148,8 +148,11 @@ def _operation(route: Route, operation: Operation, schemas: Schemas) -> dict[str
             "default": {"$ref": "#/components/responses/Error"},
         },
     }
-    if operation.query:
-        described["parameters"] = [_query(parameter, schemas) for parameter in operation.query]
+    if operation.query or operation.headers:
+        described["parameters"] = [
+            *(_parameter(parameter, "query", schemas) for parameter in operation.query),
+            *(_parameter(parameter, "header", schemas) for parameter in operation.headers),
+        ]
     if operation.body != "none":
         described["requestBody"] = {"required": True, "content": _content(operation, schemas)}
     return described
@@ -160,10 +163,10 @@ def _operation_id(route: Route, operation: Operation) -> str:
     return operation.verb.lower() + "".join(word.title().replace("_", "") for word in words)
 
 
-def _query(parameter: QueryParameter, schemas: Schemas) -> dict[str, JsonValue]:
+def _parameter(parameter: QueryParameter, place: str, schemas: Schemas) -> dict[str, JsonValue]:
     return {
         "name": parameter.name,
-        "in": "query",
+        "in": place,
         "description": parameter.description,
         "schema": schemas.schema(parameter.kind),
     }
@@ -175,7 +178,7 @@ def _content(operation: Operation, schemas: Schemas) -> dict[str, JsonValue]:
         content["application/json"] = {"schema": schemas.schema(operation.request)}
     if operation.body == "frame":
         content[FRAME_MEDIA_TYPE] = _BINARY
-    elif operation.body == "blob":
+    elif operation.body in ("blob", "pack"):
         content["application/octet-stream"] = _BINARY
     return content
 
@@ -183,6 +186,13 @@ def _content(operation: Operation, schemas: Schemas) -> dict[str, JsonValue]:
 def _answer(
     status: int, cls: type[Any] | None, operation: Operation, schemas: Schemas
 ) -> dict[str, JsonValue]:
+    if operation.verb == "HEAD":
+        return {"description": responses[status]}
+    if operation.gives == "bytes":
+        return {
+            "description": responses[status],
+            "content": {"application/octet-stream": _BINARY},
+        }
     content: dict[str, JsonValue] = {
         "application/json": {"schema": {"type": "object"} if cls is None else schemas.schema(cls)}
     }

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["Action", "Operation", "QueryParameter", "Route", "decode_query"]
 
 Action: TypeAlias = Literal["read", "write", "execute"]
-Body: TypeAlias = Literal["none", "json", "frame", "blob"]
+Body: TypeAlias = Literal["none", "json", "frame", "pack", "blob"]
 
 _FOREIGN_PARAMETERS = frozenset({"token", "no_track_activity", "_xsrf", "_"})
 """Jupyter's own, and the one with which browsers are kept from caching."""
@@ -22,7 +22,7 @@ _FOREIGN_PARAMETERS = frozenset({"token", "no_track_activity", "_xsrf", "_"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueryParameter:
-    """A parameter in a URL's query."""
+    """A parameter in a URL's query, or a header."""
 
     name: str
     kind: type[str | int | float]
@@ -41,15 +41,19 @@ class Operation:
         Status → class of the JSON answer (None: not described by a class).
     body
         What the body may be, which decides its bound.
+    gives
+        What a success holds: JSON, or bytes.
     """
 
-    verb: Literal["GET", "POST", "PUT"]
+    verb: Literal["DELETE", "GET", "HEAD", "PATCH", "POST", "PUT"]
     action: Action
     summary: str
     answers: dict[int, type[Any] | None]
     request: type[Any] | None = None
     body: Body = "none"
+    gives: Literal["json", "bytes"] = "json"
     query: tuple[QueryParameter, ...] = ()
+    headers: tuple[QueryParameter, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

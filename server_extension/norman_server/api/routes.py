@@ -7,9 +7,15 @@ from typing import Any
 
 from norman_protocol.rest import (
     API_PATH,
+    UPLOAD_LENGTH,
+    UPLOAD_OFFSET,
     BlobStored,
+    BlobUpload,
+    EditRequest,
+    FetchRequest,
     InvocationDetail,
     InvocationPage,
+    InvocationSummary,
     InvokeAnswer,
     InvokeRequest,
     LogText,
@@ -17,16 +23,23 @@ from norman_protocol.rest import (
     MissingRequest,
     ModelDetail,
     ModelPage,
+    PackStored,
     PublishRequest,
+    ReplayRequest,
     ServerStatus,
     VersionDetail,
+    VersionPage,
 )
+from norman_server.api.alias_routes import ALIAS_ROUTES
 from norman_server.api.base import Handler
-from norman_server.api.blobs import BlobHandler, MissingHandler
-from norman_server.api.invocations import InvocationHandler, InvocationsHandler
+from norman_server.api.blobs import BlobHandler, BlobUploadHandler, MissingHandler
+from norman_server.api.invocations import (
+    InvocationHandler,
+    InvocationReplayHandler,
+    InvocationResultHandler,
+    InvocationsHandler,
+)
 from norman_server.api.models import (
-    DEFAULT_PAGE,
-    MAX_PAGE,
     MAX_WAIT_S,
     ModelHandler,
     ModelsHandler,
@@ -36,16 +49,28 @@ from norman_server.api.models import (
 )
 from norman_server.api.openapi import build_document
 from norman_server.api.operations import Operation, QueryParameter, Route
+from norman_server.api.packs import FetchHandler, PackHandler
+from norman_server.api.paging import CURSOR, LIMIT
 from norman_server.api.services import ServiceSlot
 from norman_server.api.status import NoRouteHandler, OpenApiHandler, StatusHandler
 
 __all__ = ["ROUTES", "build_handlers", "path_pattern"]
 
-_LIMIT = QueryParameter(
-    name="limit", kind=int, description=f"Items per page: 1 to {MAX_PAGE}, {DEFAULT_PAGE} if absent"
+
+_PREFER = QueryParameter(
+    name="Prefer",
+    kind=str,
+    description="respond-async: keep the call, answer 202 with its Location",
 )
-_CURSOR = QueryParameter(
-    name="cursor", kind=str, description="next_cursor of the page before this one"
+_IDEMPOTENCY_KEY = QueryParameter(
+    name="Idempotency-Key",
+    kind=str,
+    description="At most 200 printable characters: the same call, however often it is sent",
+)
+_ENDED_WAIT = QueryParameter(
+    name="wait_s",
+    kind=float,
+    description=f"Answer when it has ended, or after so many seconds (at most {MAX_WAIT_S:g})",
 )
 
 ROUTES: tuple[Route, ...] = (
@@ -88,6 +113,34 @@ ROUTES: tuple[Route, ...] = (
         ),
     ),
     Route(
+        path="blobs/pack",
+        handler=PackHandler,
+        operations=(
+            Operation(
+                verb="POST",
+                action="write",
+                summary="Store many small blobs in one request",
+                body="pack",
+                answers={200: PackStored},
+            ),
+        ),
+    ),
+    Route(
+        path="blobs/fetch",
+        handler=FetchHandler,
+        operations=(
+            Operation(
+                verb="POST",
+                action="read",
+                summary="The bytes of many small blobs, in one pack",
+                request=FetchRequest,
+                body="json",
+                gives="bytes",
+                answers={200: None},
+            ),
+        ),
+    ),
+    Route(
         path="blobs/{digest}",
         handler=BlobHandler,
         operations=(
@@ -96,7 +149,48 @@ ROUTES: tuple[Route, ...] = (
                 action="write",
                 summary="Store the bytes whose SHA-256 is the digest",
                 body="blob",
-                answers={200: BlobStored, 201: BlobStored},
+                headers=(
+                    QueryParameter(
+                        name=UPLOAD_OFFSET,
+                        kind=int,
+                        description=(
+                            "The body is a part of the blob that begins here: where the last one "
+                            "ended, else 416 with the right offset"
+                        ),
+                    ),
+                    QueryParameter(
+                        name=UPLOAD_LENGTH,
+                        kind=int,
+                        description="Size of the whole blob; goes with Upload-Offset",
+                    ),
+                ),
+                answers={200: BlobStored, 201: BlobStored, 202: BlobUpload},
+            ),
+            Operation(
+                verb="GET",
+                action="read",
+                summary="The bytes of a blob, always whole",
+                gives="bytes",
+                answers={200: None},
+            ),
+            Operation(
+                verb="HEAD",
+                action="read",
+                summary="Whether a blob is stored, and its size",
+                gives="bytes",
+                answers={200: None},
+            ),
+        ),
+    ),
+    Route(
+        path="blobs/{digest}/upload",
+        handler=BlobUploadHandler,
+        operations=(
+            Operation(
+                verb="GET",
+                action="write",
+                summary="Where the upload of a blob goes on",
+                answers={200: BlobUpload},
             ),
         ),
     ),
@@ -109,13 +203,13 @@ ROUTES: tuple[Route, ...] = (
                 action="read",
                 summary="All models, by name",
                 query=(
-                    _LIMIT,
-                    _CURSOR,
+                    LIMIT,
+                    CURSOR,
                     QueryParameter(
                         name="search",
                         kind=str,
-                        description="Only those with this text in their name, or in a label or "
-                        "description of a version",
+                        description="Only those with this text in their name, or in a label, "
+                        "description or tag of a version",
                     ),
                 ),
                 answers={200: ModelPage},
@@ -138,6 +232,13 @@ ROUTES: tuple[Route, ...] = (
         path="models/{name}/versions",
         handler=VersionsHandler,
         operations=(
+            Operation(
+                verb="GET",
+                action="read",
+                summary="The versions of a model, newest first",
+                query=(LIMIT, CURSOR),
+                answers={200: VersionPage},
+            ),
             Operation(
                 verb="POST",
                 action="write",
@@ -168,8 +269,17 @@ ROUTES: tuple[Route, ...] = (
                 ),
                 answers={200: VersionDetail},
             ),
+            Operation(
+                verb="PATCH",
+                action="write",
+                summary="Change label, descriptions and tags of a version",
+                request=EditRequest,
+                body="json",
+                answers={200: VersionDetail},
+            ),
         ),
     ),
+    *ALIAS_ROUTES,
     Route(
         path="models/{name}/versions/{selector}/logs",
         handler=VersionLogsHandler,
@@ -192,17 +302,21 @@ ROUTES: tuple[Route, ...] = (
                 summary="Call a version",
                 request=InvokeRequest,
                 body="frame",
-                answers={200: InvokeAnswer},
+                headers=(_PREFER, _IDEMPOTENCY_KEY),
+                answers={200: InvokeAnswer, 202: InvocationSummary},
             ),
             Operation(
                 verb="GET",
                 action="read",
                 summary="Calls, newest first",
                 query=(
-                    _LIMIT,
-                    _CURSOR,
+                    LIMIT,
+                    CURSOR,
                     QueryParameter(name="model", kind=str, description="Calls of this model only"),
                     QueryParameter(name="state", kind=str, description="Calls in this state only"),
+                    QueryParameter(
+                        name="since", kind=str, description="Calls from this time on (RFC 3339)"
+                    ),
                 ),
                 answers={200: InvocationPage},
             ),
@@ -216,7 +330,42 @@ ROUTES: tuple[Route, ...] = (
                 verb="GET",
                 action="read",
                 summary="One call with what was captured of it",
+                query=(_ENDED_WAIT,),
                 answers={200: InvocationDetail},
+            ),
+            Operation(
+                verb="DELETE",
+                action="execute",
+                summary="Cancel a call",
+                answers={200: InvocationDetail},
+            ),
+        ),
+    ),
+    Route(
+        path="invocations/{invocation_id}/result",
+        handler=InvocationResultHandler,
+        operations=(
+            Operation(
+                verb="GET",
+                action="read",
+                summary="What a call answered, or its error; 202 where it goes on",
+                query=(_ENDED_WAIT,),
+                answers={200: InvokeAnswer, 202: InvocationSummary},
+            ),
+        ),
+    ),
+    Route(
+        path="invocations/{invocation_id}/replay",
+        handler=InvocationReplayHandler,
+        operations=(
+            Operation(
+                verb="POST",
+                action="execute",
+                summary="Run the kept inputs of a call again",
+                request=ReplayRequest,
+                body="json",
+                headers=(_PREFER, _IDEMPOTENCY_KEY),
+                answers={200: InvokeAnswer, 202: InvocationSummary},
             ),
         ),
     ),

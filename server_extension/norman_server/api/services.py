@@ -13,6 +13,7 @@ from norman_server.deployments.service import Deployments
 from norman_server.executor.relay import Relay
 from norman_server.executor.supervisor import Supervisor
 from norman_server.invocations.service import InvocationLog
+from norman_server.invocations.submissions import Submissions
 from norman_server.registry.service import Registry
 
 __all__ = [
@@ -43,6 +44,7 @@ class Services:
     registry: Registry
     deployments: Deployments
     invocations: InvocationLog
+    submissions: Submissions
     relay: Relay
     supervisor: Supervisor
 

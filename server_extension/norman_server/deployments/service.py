@@ -15,10 +15,12 @@ from norman_protocol.errors import (
     Interrupted,
     LoadFailed,
     NormanError,
+    NotReady,
 )
 from norman_protocol.messages import Deploy, Done, Route, RouteTarget, Start, Started, Stop
 from norman_protocol.references import Reference, name_key
 from norman_protocol.rest import ErrorBody, PublishRequest
+from norman_server.deployments.switching import Switches
 from norman_server.deployments.turns import Turns
 from norman_server.deployments.waiting import Waiters
 from norman_server.domain.records import ModelRouting, VersionRecord
@@ -60,6 +62,11 @@ class Deployments:
         What the executor gives a worker for loading.
     announce
         Takes every change of a version.
+
+    Attributes
+    ----------
+    switches
+        Moves aliases of the versions that are served.
     """
 
     def __init__(
@@ -78,6 +85,8 @@ class Deployments:
         self._announce_change = announce
         self._supervisor: Supervisor | None = None
         self._turns = Turns()
+        self._routings = Turns()
+        self.switches = Switches(registry, warm=self._warm, route=self._route)
         self._waiters = Waiters()
         self._loading: set[asyncio.Task[None]] = set()
         # Ready in the database, and not yet known to be so by the executor.
@@ -188,9 +197,9 @@ class Deployments:
 
     async def _choose_interpreter(self, request: PublishRequest) -> str | None:
         manifest = request.manifest
-        check_manifest(manifest)
-        digests = tuple(dict.fromkeys(entry.digest for entry in manifest.files))
-        if await self._registry.missing(digests):
+        # In a thread: a manifest of thousands of files would hold the event loop for long.
+        await self._storage.files.run(lambda: check_manifest(manifest))
+        if await self._registry.missing([entry.digest for entry in manifest.files]):
             return None  # publish refuses it and names them all
         found = await self._storage.files.run(lambda: find_format(manifest, self._storage.blobs))
         # Before anything is said of interpreters: this is the question to answer first.
@@ -241,11 +250,7 @@ class Deployments:
             try:
                 await self._deploy(session, record)
                 await self._route(record.name)
-                started = await session.request(
-                    Start(id=session.new_id(), version_id=record.id),
-                    Started,
-                    timeout_s=self._load_timeout_s + _LOAD_GRACE_S,
-                )
+                started = await self._request_start(session, record)
             except Interrupted:
                 if attempt == _LOAD_ATTEMPTS:
                     raise
@@ -253,6 +258,30 @@ class Deployments:
             else:
                 return session, started
         raise AssertionError("unreachable: the last attempt returns or raises")
+
+    async def _warm(self, record: VersionRecord) -> None:
+        """Have a replica of a ready version serve."""
+        for attempt in range(1, _LOAD_ATTEMPTS + 1):
+            session = await self._session()
+            try:
+                try:
+                    await self._request_start(session, record)
+                except NotReady:  # the executor doesn't have it
+                    await self._deploy(session, record)
+                    await self._request_start(session, record)
+            except Interrupted:
+                if attempt == _LOAD_ATTEMPTS:
+                    raise
+                _log.warning("The executor ended while %s was warming up.", record.reference)
+            else:
+                return
+
+    async def _request_start(self, session: Session, record: VersionRecord) -> Started:
+        return await session.request(
+            Start(id=session.new_id(), version_id=record.id),
+            Started,
+            timeout_s=self._load_timeout_s + _LOAD_GRACE_S,
+        )
 
     async def _fail(self, record: VersionRecord, error: NormanError) -> None:
         details = dict(error.details)
@@ -291,8 +320,10 @@ class Deployments:
 
     async def _route(self, name: str) -> None:
         session = await self._session()
-        routing = await self._registry.routing(name)
-        await session.request(_route_message(session, routing), Done)
+        # What was read last must be sent last: uploads and switches of a model may coincide.
+        async with self._routings.turn(name_key(name)):
+            routing = await self._registry.routing(name)
+            await session.request(_route_message(session, routing), Done)
 
     async def _session(self) -> Session:
         if self._supervisor is None:

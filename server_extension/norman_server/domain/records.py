@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 from norman_protocol.messages import Caller, InvocationState, Timings, VersionState
-from norman_protocol.rest import ErrorBody, Manifest, Origin, TrustRecord
+from norman_protocol.rest import AliasAction, ErrorBody, Manifest, Origin, TrustRecord
 from norman_protocol.signature import Signature
 from norman_protocol.values import Value
 
 __all__ = [
+    "NO_EXECUTOR",
     "ActivationRequest",
     "AliasChange",
+    "AliasOutline",
     "AliasTarget",
+    "CallKey",
     "InvocationEnd",
     "InvocationRecord",
     "ModelOverview",
@@ -28,6 +31,10 @@ __all__ = [
     "VersionTarget",
     "format_time",
 ]
+
+
+NO_EXECUTOR: Final = ""
+"""In place of an executor's id, while a call waits for one in the database."""
 
 
 def format_time(moment: datetime) -> str:
@@ -68,6 +75,7 @@ class VersionOutline:
     created_at: datetime
     created_by: str
     active: bool
+    aliases: tuple[str, ...] = ()
 
     @property
     def reference(self) -> str:
@@ -132,6 +140,9 @@ class VersionRecord:
     error: ErrorBody | None
     activate: bool
     active: bool
+    missing_blobs: tuple[str, ...] = ()
+    long_description: str | None = None
+    aliases: tuple[str, ...] = ()
 
     @property
     def reference(self) -> str:
@@ -223,7 +234,15 @@ class AliasTarget:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AliasChange:
-    """One entry of an alias's history; numbers are versions, None is unset."""
+    """One entry of an alias's history; numbers are versions, None is unset.
+
+    Attributes
+    ----------
+    reason
+        Why, in the words of who asked; empty where nothing was said.
+    id
+        Its place among all changes; None until it is recorded.
+    """
 
     alias: str
     before: int | None
@@ -231,6 +250,18 @@ class AliasChange:
     changed_at: datetime
     changed_by: str
     reason: str
+    action: AliasAction = "set"
+    id: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AliasOutline:
+    """An alias in a list; ``change`` is the one that brought it where it is."""
+
+    alias: str
+    number: int
+    state: VersionState
+    change: AliasChange
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -260,8 +291,14 @@ class InvocationRecord:
 
     Attributes
     ----------
+    executor_id
+        Which one took it; empty while it waits for one in the database.
     inputs
         What it was called with where that was captured, else None.
+    timeout_s
+        The deadline that was asked for, where the call waited in the database.
+    replay_of
+        The invocation whose inputs it runs again.
     end
         None while it is queued or running.
     """
@@ -276,6 +313,25 @@ class InvocationRecord:
     inputs: Mapping[str, Value] | None
     state: InvocationState = "queued"
     end: InvocationEnd | None = None
+    timeout_s: float | None = None
+    replay_of: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallKey:
+    """A key by which a caller means one call, however often it is sent.
+
+    Attributes
+    ----------
+    fingerprint
+        Digest of what is called with what: the same key with another one is a mistake.
+    """
+
+    user: str
+    key: str
+    fingerprint: str
+    invocation_id: str
+    created_at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from norman_protocol import PROTOCOL_VERSIONS
 from norman_protocol.errors import (
@@ -78,8 +78,17 @@ class Relay:
         *,
         caller: Caller,
         timeout_s: float | None = None,
+        invocation_id: str | None = None,
+        capture_limit_bytes: int | None = None,
     ) -> Result:
         """Call a version and wait for what it answers; cancelling takes the call back.
+
+        Parameters
+        ----------
+        invocation_id
+            Made here where it is not given.
+        capture_limit_bytes
+            Outputs up to this size are recorded; by default as of any call.
 
         Raises
         ------
@@ -101,40 +110,34 @@ class Relay:
             )
         self._calls += 1
         try:
-            return await self._invoke(reference, values, caller, timeout_s)
+            message = Invoke(
+                id="",
+                reference=reference,
+                timeout_s=timeout_s,
+                caller=caller,
+                invocation_id=invocation_id or new_id(),
+                capture_limit_bytes=capture_limit_bytes,
+                values=values,
+            )
+            return await self._invoke(message)
         finally:
             self._calls -= 1
 
-    async def _invoke(
-        self,
-        reference: str,
-        values: Mapping[str, Value],
-        caller: Caller,
-        timeout_s: float | None,
-    ) -> Result:
-        size_bytes = sum(value.size_bytes for value in values.values())
+    async def _invoke(self, message: Invoke) -> Result:
+        size_bytes = sum(value.size_bytes for value in message.values.values())
         lane = self._large if size_bytes > _LARGE_BYTES else self._small
         connection = lane.connection
         if connection is None or not connection.is_open:
-            connection = await self._connect(lane, timeout_s)
+            connection = await self._connect(lane, message.timeout_s)
         call_id = connection.new_id()
-        invocation_id = new_id()
-        message = Invoke(
-            id=call_id,
-            reference=reference,
-            timeout_s=timeout_s,
-            caller=caller,
-            invocation_id=invocation_id,
-            values=values,
-        )
         try:
-            answer = await connection.request(call_id, message)
+            answer = await connection.request(call_id, replace(message, id=call_id))
         except asyncio.CancelledError:
             if connection.is_open:
                 await connection.send(Cancel(id=call_id))
             raise
         except Interrupted as error:
-            error.invocation_id = invocation_id
+            error.invocation_id = message.invocation_id or ""
             raise
         if not isinstance(answer, Result):
             raise ProtocolViolation(f"The executor answered a call with a {answer.TYPE} message.")

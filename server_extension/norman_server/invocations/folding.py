@@ -6,12 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from norman_protocol.messages import Accepted, Ended, InvocationState, Timings
+from norman_protocol.errors import Cancelled, Interrupted, NormanError, TimedOut
+from norman_protocol.messages import Accepted, Ended, InvocationState, Result, Timings
 from norman_server.domain.records import InvocationEnd, InvocationRecord
 from norman_server.domain.states import invocation_ends
 from norman_server.invocations.journal import Entry
 
-__all__ = ["Changes", "fold", "interruption"]
+__all__ = ["Changes", "ending", "fold", "interruption"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,6 +21,8 @@ class Changes:
 
     Attributes
     ----------
+    adopted
+        Those that waited in the database, and were taken by the executor.
     added
         Invocations that are not recorded yet; some have ended already.
     ended
@@ -29,6 +32,7 @@ class Changes:
     """
 
     added: tuple[InvocationRecord, ...]
+    adopted: tuple[str, ...]
     ended: Mapping[str, InvocationEnd]
     strays: int
 
@@ -44,6 +48,7 @@ def fold(
         States of those invocations of the group that are recorded.
     """
     added: dict[str, InvocationRecord] = {}
+    adopted: dict[str, None] = {}
     ended: dict[str, InvocationEnd] = {}
     strays = 0
     for entry in entries:
@@ -51,6 +56,8 @@ def fold(
         if isinstance(entry, Accepted):
             if key not in states:
                 added.setdefault(key, _begin(entry, executor_id))
+            else:
+                adopted.setdefault(key)
         elif key in added:
             if invocation_ends(added[key].state, entry.state):
                 added[key] = replace(added[key], state=entry.state, end=_end(entry))
@@ -58,7 +65,7 @@ def fold(
             strays += 1
         elif invocation_ends(states[key], entry.state):
             ended.setdefault(key, _end(entry))
-    return Changes(added=tuple(added.values()), ended=ended, strays=strays)
+    return Changes(added=tuple(added.values()), adopted=tuple(adopted), ended=ended, strays=strays)
 
 
 def interruption(ended_at: datetime) -> InvocationEnd:
@@ -74,6 +81,45 @@ def interruption(ended_at: datetime) -> InvocationEnd:
         logs="",
         outputs=None,
     )
+
+
+def ending(outcome: Result | NormanError, ended_at: datetime, limit_bytes: int) -> InvocationEnd:
+    """Return how a call ended that no executor wrote the end of.
+
+    Parameters
+    ----------
+    limit_bytes
+        Outputs above it are not kept.
+    """
+    if isinstance(outcome, NormanError):
+        return replace(
+            interruption(ended_at),
+            state=_state_of(outcome),
+            error_code=outcome.code,
+            error_message=outcome.message,
+            error_details=outcome.details,
+            logs=str(outcome.details.get("logs", "")),
+        )
+    output_bytes = sum(value.size_bytes for value in outcome.values.values())
+    return InvocationEnd(
+        state="succeeded",
+        ended_at=ended_at,
+        timings=outcome.timings,
+        output_bytes=output_bytes,
+        error_code=None,
+        error_message=None,
+        error_details={},
+        logs=outcome.logs,
+        outputs=outcome.values if output_bytes <= limit_bytes else None,
+    )
+
+
+def _state_of(error: NormanError) -> InvocationState:
+    if isinstance(error, Cancelled):
+        return "cancelled"
+    if isinstance(error, TimedOut):
+        return "timed_out"
+    return "interrupted" if isinstance(error, Interrupted) else "failed"
 
 
 def _begin(entry: Accepted, executor_id: str) -> InvocationRecord:

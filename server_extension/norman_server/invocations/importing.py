@@ -162,6 +162,7 @@ def _record(rows: InvocationRows, *, group: Group, position: SegmentPosition) ->
     states = rows.states([entry.invocation_id for entry in group.entries])
     changes = fold(group.entries, executor_id=position.executor_id, states=states)
     rows.add(changes.added)
+    rows.adopt(changes.adopted, position.executor_id)
     for invocation_id, end in changes.ended.items():
         rows.end(invocation_id, end)
     rows.put_position(position)

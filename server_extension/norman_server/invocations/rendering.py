@@ -135,6 +135,7 @@ def invocation_summary(record: InvocationRecord) -> InvocationSummary:
         input_bytes=record.input_bytes,
         output_bytes=None if end is None else end.output_bytes,
         error_code=None if end is None else end.error_code,
+        replay_of=record.replay_of,
     )
 
 

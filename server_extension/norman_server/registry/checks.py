@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+from collections.abc import Sequence
 from typing import Final
 
 from norman_bundle.formats import Format
 from norman_protocol.decoding import dump_json
 from norman_protocol.errors import RequestInvalid
-from norman_protocol.rest import PublishRequest
+from norman_protocol.rest import EditRequest, PublishRequest
 
-__all__ = ["check_texts", "version_identity"]
+__all__ = ["check_edit", "check_texts", "check_why", "version_identity"]
 
 _LABEL_CHARACTERS: Final = 200
 _DESCRIPTION_CHARACTERS: Final = 20_000
+_LONG_DESCRIPTION_CHARACTERS: Final = 200_000
+_WHY_CHARACTERS: Final = 2_000
 _TAGS: Final = 50
 _TAG_CHARACTERS: Final = 100
 _ORIGIN_CHARACTERS: Final = 10_000
@@ -31,19 +34,51 @@ def check_texts(request: PublishRequest) -> None:
     """
     _check_text("label", request.label, _LABEL_CHARACTERS)
     _check_text("description", request.description, _DESCRIPTION_CHARACTERS)
-    if len(request.tags) > _TAGS:
-        raise RequestInvalid(
-            f"A version has at most {_TAGS} tags, not {len(request.tags)}.", field="tags"
-        )
-    for index, tag in enumerate(request.tags):
-        if not tag.strip():
-            raise RequestInvalid("A tag is empty. Leave it out.", field=f"tags[{index}]")
-        _check_text(f"tags[{index}]", tag, _TAG_CHARACTERS)
+    _check_tags(request.tags)
     for field in dataclasses.fields(request.origin):
         value = getattr(request.origin, field.name)
         limit = _CELL_CHARACTERS if field.name == "cell_source" else _ORIGIN_CHARACTERS
         if isinstance(value, str):
             _check_text(f"origin.{field.name}", value, limit)
+
+
+def check_edit(request: EditRequest) -> None:
+    """Check the texts that shall be said of a version, as those of an upload are.
+
+    Raises
+    ------
+    RequestInvalid
+        One isn't text of bounded length, or nothing is to be changed; ``field`` names it.
+    """
+    if request == EditRequest():
+        raise RequestInvalid(
+            "Nothing is to be changed: give a label, description, long_description or tags."
+        )
+    _check_text("label", request.label, _LABEL_CHARACTERS)
+    _check_text("description", request.description, _DESCRIPTION_CHARACTERS)
+    _check_text("long_description", request.long_description, _LONG_DESCRIPTION_CHARACTERS)
+    _check_tags(request.tags or ())
+
+
+def check_why(why: str | None) -> str:
+    """Check the reason of a change, and return it without what surrounds it.
+
+    Raises
+    ------
+    RequestInvalid
+        It isn't text of bounded length.
+    """
+    _check_text("why", why, _WHY_CHARACTERS)
+    return (why or "").strip()
+
+
+def _check_tags(tags: Sequence[str]) -> None:
+    if len(tags) > _TAGS:
+        raise RequestInvalid(f"A version has at most {_TAGS} tags, not {len(tags)}.", field="tags")
+    for index, tag in enumerate(tags):
+        if not tag.strip():
+            raise RequestInvalid("A tag is empty. Leave it out.", field=f"tags[{index}]")
+        _check_text(f"tags[{index}]", tag, _TAG_CHARACTERS)
 
 
 def _check_text(place: str, text: str | None, limit: int) -> None:

@@ -40,7 +40,8 @@ def publish_version(rows: RegistryRows, publication: Publication) -> tuple[Versi
         number = rows.models.take_number(model.id)
         added = rows.versions.add(model.id, publication, number=number, activation=activation)
         return rows.versions.get(added), True
-    rows.versions.change(same.id, **_described(publication), **_asked(publication, activation))
+    rows.versions.describe(same.id, **_described(publication))
+    rows.versions.change(same.id, **_asked(publication, activation))
     if same.state == "failed":
         _retry(rows, same, publication)
     elif same.state == "ready":

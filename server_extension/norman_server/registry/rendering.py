@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
-from norman_protocol.rest import ModelSummary, VersionDetail, VersionSummary
-from norman_server.domain.records import ModelOverview, VersionOutline, VersionRecord, format_time
+from norman_protocol.rest import (
+    AliasChange,
+    AliasSummary,
+    ModelSummary,
+    VersionDetail,
+    VersionSummary,
+)
+from norman_server.domain import records
+from norman_server.domain.records import (
+    AliasOutline,
+    ModelOverview,
+    VersionOutline,
+    VersionRecord,
+    format_time,
+)
 
-__all__ = ["model_summary", "version_detail", "version_summary"]
+__all__ = ["alias_change", "alias_summary", "model_summary", "version_detail", "version_summary"]
 
 
 def version_detail(record: VersionRecord, *, created: bool = True) -> VersionDetail:
@@ -40,6 +53,9 @@ def version_detail(record: VersionRecord, *, created: bool = True) -> VersionDet
         trust=record.trust,
         error=record.error,
         created=created,
+        missing_blobs=record.missing_blobs,
+        long_description=record.long_description,
+        aliases=record.aliases,
     )
 
 
@@ -56,6 +72,34 @@ def version_summary(outline: VersionOutline) -> VersionSummary:
         size_bytes=outline.size_bytes,
         created_at=format_time(outline.created_at),
         created_by=outline.created_by,
+        aliases=outline.aliases,
+    )
+
+
+def alias_summary(name: str, outline: AliasOutline) -> AliasSummary:
+    """Tell an alias of a model in a list."""
+    return AliasSummary(
+        alias=outline.alias,
+        number=outline.number,
+        reference=f"{name}@{outline.number}",
+        state=outline.state,
+        changed_at=format_time(outline.change.changed_at),
+        changed_by=outline.change.changed_by,
+        why=outline.change.reason or None,
+    )
+
+
+def alias_change(name: str, change: records.AliasChange) -> AliasChange:
+    """Tell a change of an alias of a model."""
+    return AliasChange(
+        name=name,
+        alias=change.alias,
+        action=change.action,
+        before=change.before,
+        after=change.after,
+        changed_at=format_time(change.changed_at),
+        changed_by=change.changed_by,
+        why=change.reason or None,
     )
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
-from norman_protocol.errors import NotReady, VersionNotFound
-from norman_protocol.references import ACTIVE, LATEST, Reference, model_not_found
+from norman_protocol.errors import NotReady
+from norman_protocol.references import ACTIVE, LATEST, Reference, model_not_found, version_not_found
 from norman_server.domain.records import ModelRecord, VersionRecord
 
 if TYPE_CHECKING:
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 __all__ = ["find_model", "inactive", "select_version"]
 
 _CANDIDATES: Final = 2000
-_SHOWN: Final = 20
 
 
 def find_model(rows: RegistryRows, name: str) -> ModelRecord:
@@ -52,7 +51,7 @@ def select_version(rows: RegistryRows, reference: Reference) -> VersionRecord:
     latest = rows.versions.by_number(model.id, numbers[-1]) if numbers else None
     if reference.selector == ACTIVE and latest is not None:
         raise inactive(latest)
-    raise _no_version(model.name, reference, numbers, aliases)
+    raise version_not_found(model.name, reference.selector, numbers, aliases)
 
 
 def _number(reference: Reference, numbers: Sequence[int], aliases: Mapping[str, int]) -> int | None:
@@ -61,19 +60,6 @@ def _number(reference: Reference, numbers: Sequence[int], aliases: Mapping[str, 
     if reference.selector == LATEST:
         return numbers[-1] if numbers else None
     return aliases.get(reference.selector)
-
-
-def _no_version(
-    name: str, reference: Reference, numbers: Sequence[int], aliases: Mapping[str, int]
-) -> VersionNotFound:
-    shown = ", ".join(map(str, numbers[-_SHOWN:]))
-    known = f" {name} has the versions {shown}." if numbers else f" {name} has no version."
-    named = f" Its aliases: {', '.join(aliases)}." if aliases else ""
-    return VersionNotFound(
-        f"There is no {name}@{reference.selector}.{known}{named}",
-        reference=f"{name}@{reference.selector}",
-        versions=list(numbers[-_SHOWN:]),
-    )
 
 
 def inactive(latest: VersionRecord) -> NotReady:
@@ -86,8 +72,8 @@ def inactive(latest: VersionRecord) -> NotReady:
         why = f"{latest.reference} failed: {reason} Upload it again once that is mended."
     else:
         why = (
-            f"{latest.reference} is ready, but was uploaded without being made active. Call it "
-            f"as {latest.reference}, or upload it again without --no-activate."
+            f"{latest.reference} is ready, but isn't the active one. Call it as "
+            f"{latest.reference}, or make it active: %norman alias {latest.reference} active"
         )
     return NotReady(
         f"{latest.name} has no active version: {why}",

@@ -2,47 +2,72 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from typing import BinaryIO
 
 from norman_bundle.manifest import bundle_digest, check_manifest, parse_digest
 from norman_bundle.remotes import strip_credentials
 from norman_bundle.trust import require_trust
+from norman_protocol.errors import BundleInvalid
+from norman_protocol.frames import Buffer
 from norman_protocol.logs import clean_log
 from norman_protocol.messages import VersionState
-from norman_protocol.references import Reference, parse_name
+from norman_protocol.packs import read_pack
+from norman_protocol.references import Reference, parse_alias, parse_name
 from norman_protocol.rest import (
+    AliasChange,
+    AliasHistory,
+    AliasPage,
+    BlobUpload,
+    EditRequest,
     ErrorBody,
     ModelDetail,
     ModelPage,
     Origin,
     PublishRequest,
     TrustRecord,
+    VersionDiff,
+    VersionPage,
 )
 from norman_protocol.signature import Signature
 from norman_server.domain.records import (
-    AliasChange,
     ModelRouting,
     Publication,
     VersionRecord,
     format_time,
 )
-from norman_server.registry.checks import check_texts, version_identity
-from norman_server.registry.cursors import read_cursor
+from norman_server.registry.aliasing import (
+    AliasMove,
+    RollbackPlan,
+    delete_alias,
+    move_alias,
+    plan_rollback,
+)
+from norman_server.registry.checks import check_edit, check_texts, version_identity
+from norman_server.registry.comparing import compare_versions
+from norman_server.registry.cursors import read_cursor, read_number_cursor
+from norman_server.registry.editing import edit_version
+from norman_server.registry.packs import check_pack, read_small
 from norman_server.registry.publishing import fail_version, finish_version, publish_version
 from norman_server.registry.queries import (
+    alias_history,
+    alias_page,
     all_routings,
     check_page,
     model_detail,
     model_page,
     model_routing,
+    version_page,
 )
-from norman_server.registry.selecting import find_model, select_version
+from norman_server.registry.rendering import alias_change
+from norman_server.registry.selecting import select_version
 from norman_server.registry.uploads import RecordedWriter, check_blobs, find_format
 from norman_server.storage.blobs.base import BlobWriter
+from norman_server.storage.blobs.copying import hash_file
 from norman_server.storage.logs import read_tail
 from norman_server.storage.opening import Storage
 from norman_server.storage.trees import make_tree
@@ -83,7 +108,7 @@ class Registry:
         RequestInvalid
             One is no digest.
         """
-        asked = tuple(dict.fromkeys(parse_digest(digest) for digest in digests))
+        asked = await self._files.run(lambda: tuple(dict.fromkeys(map(parse_digest, digests))))
         stored = await self._stored(asked)
         return tuple(digest for digest in asked if digest not in stored)
 
@@ -97,6 +122,126 @@ class Registry:
         """
         parse_digest(digest)
         return RecordedWriter(digest, self._blobs.begin(digest), self._database)
+
+    def resume_blob(self, digest: str, offset: int) -> BlobWriter:
+        """Go on with a blob that was begun, or begin one so; else as `begin_blob`.
+
+        Raises
+        ------
+        RequestInvalid
+            The text is no digest.
+        RangeInvalid
+            What is kept of it doesn't end at ``offset``.
+        Conflict
+            Another writer has it.
+        """
+        parse_digest(digest)
+        return RecordedWriter(digest, self._blobs.resume(digest, offset), self._database)
+
+    def take_file(
+        self,
+        source: int,
+        *,
+        size_bytes: int,
+        digest: str | None,
+        on_done: Callable[[int], None],
+    ) -> tuple[str, int]:
+        """Store a file of this host as a blob, unless it is one. Synchronous: call it in a thread.
+
+        Parameters
+        ----------
+        source
+            Descriptor, open for reading.
+        digest
+            What the sender found; None where that shows here.
+        on_done
+            Told now and then how many bytes are done; what it raises ends the copy.
+
+        Returns
+        -------
+        tuple
+            The digest, and how many bytes were copied: none where it was stored already.
+
+        Raises
+        ------
+        RequestInvalid
+            The digest is none.
+        BundleInvalid
+            The bytes have another one, or the file is shorter; nothing is kept.
+        """
+        if digest is not None:
+            parse_digest(digest)
+        elif self._database.read_now(lambda rows: rows.blobs.any_of_size(size_bytes)):
+            # It may be that very blob: to find out costs less than to store it twice.
+            digest = hash_file(source, size_bytes, on_done)
+        if digest is not None and self._is_stored(digest, size_bytes):
+            return digest, 0
+        found = self._blobs.copy_in(source, size_bytes, digest=digest, on_done=on_done)
+        now = self._now()
+        self._database.write_now(lambda rows: rows.blobs.add(found, size_bytes, now))
+        return found, size_bytes
+
+    def _is_stored(self, digest: str, size_bytes: int) -> bool:
+        noted = self._database.read_now(lambda rows: rows.blobs.sizes([digest]))
+        return noted.get(digest) == size_bytes == self._blobs.size(digest)
+
+    async def upload_state(self, digest: str) -> BlobUpload:
+        """Return how far the upload of a blob came.
+
+        Raises
+        ------
+        RequestInvalid
+            The text is no digest.
+        """
+        size_bytes = (await self._stored((parse_digest(digest),))).get(digest)
+        if size_bytes is not None:
+            return BlobUpload(digest=digest, offset=size_bytes, stored=True)
+        offset = await self._files.run(lambda: self._blobs.offset(digest))
+        return BlobUpload(digest=digest, offset=offset)
+
+    def take_pack(self, pack: Buffer) -> int:
+        """Store the blobs of a pack, and return how many. Synchronous: call it in a thread.
+
+        Raises
+        ------
+        RequestInvalid
+            The bytes are no pack.
+        BundleInvalid
+            A blob has other bytes than its digest says; none of the pack is stored.
+        """
+        blobs = dict(read_pack(pack))
+        check_pack(blobs)
+        self._blobs.store_all(tuple(blobs.items()))
+        sizes = {digest: data.nbytes for digest, data in blobs.items()}
+        now = self._now()
+        self._database.write_now(lambda rows: rows.blobs.add_all(sizes, now))
+        return len(blobs)
+
+    def read_blobs(self, digests: Sequence[str], limit_bytes: int) -> list[tuple[str, bytes]]:
+        """Read small blobs, each once. Synchronous: call it in a thread.
+
+        Raises
+        ------
+        RequestInvalid
+            One is no digest, or they are too many for a pack.
+        PayloadTooLarge
+            Together they are too long for a pack.
+        BlobNotFound
+            One isn't stored.
+        """
+        return read_small(self._blobs, digests, limit_bytes)
+
+    def open_blob(self, digest: str) -> BinaryIO:
+        """Open a stored blob for reading. Synchronous: open, read and close it in a thread.
+
+        Raises
+        ------
+        RequestInvalid
+            The text is no digest.
+        BlobNotFound
+            The blob isn't stored.
+        """
+        return self._blobs.open(parse_digest(digest))
 
     async def publish(
         self, name: str, request: PublishRequest, *, user: str, interpreter: str | None
@@ -119,12 +264,10 @@ class Registry:
             It runs code on load, and the request doesn't allow that.
         """
         name = parse_name(name)
-        check_texts(request)
-        check_manifest(request.manifest)
-        digests = tuple(dict.fromkeys(entry.digest for entry in request.manifest.files))
-        check_blobs(request.manifest, await self._stored(digests))
+        # In threads: a manifest of thousands of files would hold the event loop for long.
+        stored = await self._stored(await self._files.run(partial(_check_request, request)))
         publication = await self._files.run(
-            partial(self._examine, name, request, user, interpreter)
+            partial(self._examine, name, request, stored, user, interpreter)
         )
         return await self._database.write(lambda rows: publish_version(rows, publication))
 
@@ -208,17 +351,113 @@ class Registry:
         """Return how many models there are."""
         return await self._database.read(lambda rows: rows.models.count())
 
-    async def alias_history(self, name: str, alias: str, *, limit: int) -> tuple[AliasChange, ...]:
-        """Return the changes of an alias, newest first.
+    async def versions(
+        self, name: str, *, limit: int = 50, cursor: str | None = None
+    ) -> VersionPage:
+        """Return a page of a model's versions, newest first.
 
         Raises
         ------
-        ModelNotFound
-            There is no such model.
+        NameInvalid, ModelNotFound
+            The name is none, or no model's.
+        RequestInvalid
+            A parameter is out of bounds.
         """
+        name = parse_name(name)
+        check_page(limit, None)
+        before = None if cursor is None else read_number_cursor(cursor)
         return await self._database.read(
-            lambda rows: rows.aliases.history(find_model(rows, name).id, alias, limit)
+            lambda rows: version_page(rows, name, limit=limit, before=before)
         )
+
+    async def edit(self, reference: Reference, request: EditRequest) -> VersionRecord:
+        """Change label, descriptions and tags of a version.
+
+        Raises
+        ------
+        ModelNotFound, VersionNotFound, NotReady
+            The reference leads to no version.
+        RequestInvalid
+            A text isn't one, or nothing is to be changed.
+        """
+        check_edit(request)
+        now = self._now()
+        return await self._database.write(lambda rows: edit_version(rows, reference, request, now))
+
+    async def diff(self, before: Reference, after: Reference) -> VersionDiff:
+        """Say what is different from one version to another.
+
+        Raises
+        ------
+        ModelNotFound, VersionNotFound, NotReady
+            A reference leads to no version.
+        """
+        old, new = await self._database.read(
+            lambda rows: (select_version(rows, before), select_version(rows, after))
+        )
+        return await self._files.run(partial(compare_versions, old, new))
+
+    # --- aliases ----------------------------------------------------------------------------
+
+    async def aliases(self, name: str, *, limit: int = 50, cursor: str | None = None) -> AliasPage:
+        """Return a page of a model's aliases by name.
+
+        Raises
+        ------
+        NameInvalid, ModelNotFound
+            The name is none, or no model's.
+        RequestInvalid
+            A parameter is out of bounds.
+        """
+        name = parse_name(name)
+        check_page(limit, None)
+        after = None if cursor is None else read_cursor(cursor)
+        return await self._database.read(
+            lambda rows: alias_page(rows, name, limit=limit, after=after)
+        )
+
+    async def alias_history(
+        self, name: str, alias: str | None, *, limit: int = 50, cursor: str | None = None
+    ) -> AliasHistory:
+        """Return a page of the changes of an alias (None: of all aliases), newest first.
+
+        Raises
+        ------
+        NameInvalid, ModelNotFound, VersionNotFound
+            A name is none, there is no such model, or the alias was never set.
+        RequestInvalid
+            A parameter is out of bounds.
+        """
+        name = parse_name(name)
+        alias = None if alias is None else parse_alias(alias)
+        check_page(limit, None)
+        before = None if cursor is None else read_number_cursor(cursor)
+        return await self._database.read(
+            lambda rows: alias_history(rows, name, alias, limit=limit, before=before)
+        )
+
+    async def move_alias(self, move: AliasMove) -> AliasChange:
+        """Let an alias lead to a version; see `norman_server.registry.aliasing.move_alias`.
+
+        Nothing is said to the executor, and the version isn't looked at: that is for whoever calls.
+        """
+        now = self._now()
+        name, change = await self._database.write(lambda rows: move_alias(rows, move, now))
+        return alias_change(name, change)
+
+    async def delete_alias(self, name: str, alias: str, *, user: str, why: str) -> AliasChange:
+        """Take an alias away; see `norman_server.registry.aliasing.delete_alias`."""
+        now = self._now()
+        name, change = await self._database.write(
+            lambda rows: delete_alias(rows, name, alias, user=user, why=why, now=now)
+        )
+        return alias_change(name, change)
+
+    async def plan_rollback(self, name: str, alias: str, to: int | None) -> RollbackPlan:
+        """Find where a rollback leads; see `norman_server.registry.aliasing.plan_rollback`."""
+        return await self._database.read(lambda rows: plan_rollback(rows, name, alias, to))
+
+    # --- serving ----------------------------------------------------------------------------
 
     async def materialise(self, version_id: str) -> Path:
         """Return the folder with a version's files, laid out now where it isn't there.
@@ -232,7 +471,12 @@ class Registry:
         """
         record = await self._database.read(lambda rows: rows.versions.get(version_id))
         target = self._home.models / record.id
-        await self._files.run(lambda: make_tree(record.manifest, self._blobs, target))
+        try:
+            await self._files.run(lambda: make_tree(record.manifest, self._blobs, target))
+        except BundleInvalid as error:
+            lost, now = tuple(error.digests), self._now()
+            await self._database.write(lambda rows: rows.blobs.quarantine(lost, now))
+            raise
         return target
 
     async def routings(self) -> list[ModelRouting]:
@@ -281,8 +525,14 @@ class Registry:
         )
 
     def _examine(
-        self, name: str, request: PublishRequest, user: str, interpreter: str | None
+        self,
+        name: str,
+        request: PublishRequest,
+        stored: Mapping[str, int],
+        user: str,
+        interpreter: str | None,
     ) -> Publication:
+        check_blobs(request.manifest, stored)
         bundle_format = find_format(request.manifest, self._blobs)
         shown = request.origin.source_path or bundle_format.entry
         require_trust(bundle_format, trusted=request.trust, path=shown)
@@ -307,6 +557,13 @@ class Registry:
             trust=trust if bundle_format.runs_code else None,
             activate=request.activate,
         )
+
+
+def _check_request(request: PublishRequest) -> tuple[str, ...]:
+    """Check a request by itself, and return the digests of its blobs, each once."""
+    check_texts(request)
+    check_manifest(request.manifest)
+    return tuple(dict.fromkeys(entry.digest for entry in request.manifest.files))
 
 
 def _without_credentials(origin: Origin) -> Origin:

@@ -45,6 +45,15 @@ class RecordedWriter(BlobWriter):
         """Forget what was written; see the base class."""
         self._writer.abort()
 
+    def suspend(self) -> None:
+        """Keep what was written; see the base class."""
+        self._writer.suspend()
+
+    @property
+    def offset(self) -> int:
+        """Bytes taken so far; see the base class."""
+        return self._writer.offset
+
 
 def check_blobs(manifest: Manifest, stored: Mapping[str, int]) -> None:
     """Check that every blob of a bundle is stored, with the size that the manifest claims.

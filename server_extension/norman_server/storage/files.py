@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import fcntl
 import os
 import sys
 from pathlib import Path
 from typing import Final
 
-__all__ = ["clone_file", "make_folder", "sync_folder"]
+__all__ = ["clone_file", "hold_file", "is_held", "make_folder", "sync_folder"]
 
 _FICLONE: Final = 0x40049409
 """``ioctl`` of Linux that lets one file share the blocks of another (linux/fs.h)."""
@@ -44,6 +46,30 @@ def make_folder(folder: Path) -> None:
     sync_folder(folder.parent)
 
 
+def hold_file(file: int) -> None:
+    """Mark an open file as in use until it is closed, or its process ends."""
+    with contextlib.suppress(OSError):  # a file system without locks
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+
+
+def is_held(path: Path) -> bool:
+    """Whether somebody has marked a file as in use, in this process or another one.
+
+    Raises
+    ------
+    FileNotFoundError
+        It is gone.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
 def clone_file(source: int, target: int) -> bool:
     """Let the empty file ``target`` share the blocks of ``source``; both are open descriptors.
 
@@ -59,8 +85,6 @@ def clone_file(source: int, target: int) -> bool:
     """
     if sys.platform != "linux":
         return False
-    import fcntl
-
     try:
         fcntl.ioctl(target, _FICLONE, source)
     except OSError as error:

@@ -6,7 +6,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
 
-from norman_server.storage.blobs.local import LocalBlobStore
+from norman_server.storage.blobs.local import ABANDONED_S, LocalBlobStore
+from norman_server.storage.blobs.writing import Checkpoint, pass_on
 from norman_server.storage.home import Home
 from norman_server.storage.threads import ThreadPool
 
@@ -59,10 +60,17 @@ class Storage:
         self.close()
 
 
-def open_storage(home: Path) -> Storage:
+def open_storage(
+    home: Path, *, abandoned_s: float = ABANDONED_S, checkpoint: Checkpoint = pass_on
+) -> Storage:
     """Open the storage in a home folder, making or updating what is missing or behind.
 
     Blocks for as long as disk and migrations take: call it in a thread.
+
+    Parameters
+    ----------
+    abandoned_s, checkpoint
+        See `LocalBlobStore`.
 
     Raises
     ------
@@ -79,7 +87,7 @@ def open_storage(home: Path) -> Storage:
 
     layout = Home(root=home)
     layout.prepare()
-    blobs = LocalBlobStore(layout.blobs)
+    blobs = LocalBlobStore(layout.blobs, abandoned_s=abandoned_s, checkpoint=checkpoint)
     registry = Database(layout.registry_path, RegistryRows, migrations=registry_tables.MIGRATIONS)
     try:
         invocations = Database(

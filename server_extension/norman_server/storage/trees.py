@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Final
 
 from norman_protocol.identifiers import new_id
-from norman_protocol.rest import Manifest
+from norman_protocol.rest import FileEntry, Manifest
 from norman_server.storage.blobs.base import BlobStore
 from norman_server.storage.faults import disk_faults
 from norman_server.storage.files import sync_folder
 
 __all__ = ["make_tree"]
+
+_THREADS: Final = 8
 
 
 def make_tree(manifest: Manifest, blobs: BlobStore, target: Path) -> None:
@@ -42,12 +46,26 @@ def make_tree(manifest: Manifest, blobs: BlobStore, target: Path) -> None:
 def _fill(manifest: Manifest, blobs: BlobStore, building: Path) -> None:
     building.mkdir(mode=0o755)
     folders = {building}
+    places: list[tuple[FileEntry, Path]] = []
     for entry in manifest.files:
         path = building.joinpath(*entry.path.split("/"))
         if path.parent not in folders:
             path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
             folders.update(parent for parent in path.parents if parent.is_relative_to(building))
+        places.append((entry, path))
+
+    def copy(place: tuple[FileEntry, Path]) -> None:
+        entry, path = place
         blobs.copy_to(entry.digest, path, executable=entry.executable)
+
+    # At once, since file systems make durable together what is asked for at one time.
+    with ThreadPoolExecutor(min(_THREADS, len(places)), "norman-tree") as pool:
+        try:
+            for _ in pool.map(copy, places):
+                pass
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
     for folder in sorted(folders, reverse=True):
         sync_folder(folder)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,10 +18,19 @@ from traitlets.config import Config
 from norman_jupyter.client.progress import Progress
 from norman_jupyter.client.results import InvokeResult
 from norman_jupyter.magics.extension import NormanMagics
-from norman_protocol.errors import ModelNotFound, NormanError
+from norman_protocol.errors import InvocationNotFound, ModelNotFound, NormanError
+from norman_protocol.messages import Caller, Timings
 from norman_protocol.rest import (
+    AliasChange,
+    AliasHistory,
+    AliasPage,
+    AliasSummary,
+    Difference,
     ExecutorStatus,
     FileEntry,
+    InvocationDetail,
+    InvocationPage,
+    InvocationSummary,
     LogText,
     Manifest,
     ModelDetail,
@@ -29,6 +39,8 @@ from norman_protocol.rest import (
     Origin,
     ServerStatus,
     VersionDetail,
+    VersionDiff,
+    VersionPage,
     VersionState,
     VersionSummary,
 )
@@ -71,6 +83,30 @@ def make_version(name: str = "digits", number: int = 1, **changes: Any) -> Versi
     return VersionDetail(**{**facts, **changes})
 
 
+def make_invocation(invocation_id: str, **changes: Any) -> InvocationDetail:
+    item = InvocationSummary(
+        id=invocation_id,
+        reference="digits@1",
+        version_id="1" * 32,
+        state="succeeded",
+        caller=Caller(user="ada"),
+        accepted_at="2031-05-06T07:08:09+00:00",
+        ended_at="2031-05-06T07:08:10+00:00",
+        timings=Timings(queue_s=0.1, model_s=0.5, total_s=1.0),
+        input_bytes=8,
+        output_bytes=8,
+        error_code=None,
+    )
+    facts: dict[str, Any] = {
+        "invocation": item,
+        "inputs": {"image": {"dtype": "float32", "shape": [1, 2], "data": [[1.0, None]]}},
+        "outputs": {"label": {"dtype": "int64", "shape": [1], "data": [7]}},
+        "error": None,
+        "logs": "",
+    }
+    return InvocationDetail(**{**facts, **changes})
+
+
 class FakeClient:
     """Answers as a server with one model would; what it was asked is in ``calls``."""
 
@@ -81,6 +117,7 @@ class FakeClient:
         self.version_facts: dict[str, Any] = {}
         self.model_facts: dict[str, dict[str, Any]] = {"digits": {}, "answers": {}}
         self.version_states: dict[int, VersionState] = {}
+        self.version_count = 2
         self.is_closed = False
 
     def _note(self, _verb: str, *arguments: Any, **options: Any) -> None:
@@ -98,6 +135,15 @@ class FakeClient:
         on_progress(Progress(stage="loading", message="loading digits@1"))
         on_progress(Progress(stage="ready", message="digits@1 is ready"))
         return make_version(options["name"] or "digits", **self.version_facts)
+
+    def download(
+        self, reference: str, folder: Any = None, *, on_progress: Callable[[Progress], None]
+    ) -> Path:
+        on_progress(Progress(stage="receiving", done_bytes=0, total_bytes=10, message="receiving"))
+        self._note("download", reference, folder)
+        on_progress(Progress(stage="receiving", done_bytes=10, total_bytes=10, message="receiving"))
+        on_progress(Progress(stage="ready", message="digits@1 is here"))
+        return Path("/work") / (folder or "digits-1")
 
     def invoke(
         self, reference: str, /, inputs: Any = None, *, timeout_s: float | None = None
@@ -160,9 +206,114 @@ class FakeClient:
         self._note("version", reference)
         return make_version(**self.version_facts)
 
+    def versions(self, name: str, *, limit: int = 50, cursor: str | None = None) -> VersionPage:
+        self._note("versions", name, limit=limit, cursor=cursor)
+        left = self.version_count if cursor is None else int(cursor)
+        numbers = range(left, max(left - limit, 0), -1)
+        items = tuple(
+            VersionSummary(
+                reference=f"{name}@{number}",
+                name=name,
+                number=number,
+                state="ready",
+                active=False,
+                label=None,
+                runtime="onnx",
+                size_bytes=10,
+                created_at="2031-05-06T07:08:09+00:00",
+                created_by="ada",
+            )
+            for number in numbers
+        )
+        return VersionPage(items=items, next_cursor=str(left - limit) if left > limit else None)
+
+    def aliases(self, name: str, *, limit: int = 50, cursor: str | None = None) -> AliasPage:
+        self._note("aliases", name)
+        items = tuple(
+            AliasSummary(
+                alias=alias,
+                number=1,
+                reference=f"{name}@1",
+                state="ready",
+                changed_at="2031-05-06T07:08:09+00:00",
+                changed_by="ada",
+                why=None,
+            )
+            for alias in ("active", "production")
+        )
+        return AliasPage(name=name, items=items)
+
+    def _change(self, name: str, alias: str, after: int | None, why: str | None) -> AliasChange:
+        return AliasChange(
+            name=name,
+            alias=alias,
+            action="set",
+            before=1,
+            after=after,
+            changed_at="2031-05-06T07:08:09+00:00",
+            changed_by="ada",
+            why=why,
+        )
+
+    def set_alias(self, name: str, alias: str, version: int, why: str | None = None) -> AliasChange:
+        self._note("set_alias", name, alias, version, why)
+        return self._change(name, alias, version, why)
+
+    def delete_alias(self, name: str, alias: str, why: str | None = None) -> AliasChange:
+        self._note("delete_alias", name, alias, why)
+        return self._change(name, alias, None, why)
+
+    def rollback(
+        self, name: str, to: int | None = None, alias: str = "active", why: str | None = None
+    ) -> AliasChange:
+        self._note("rollback", name, to, alias, why)
+        return self._change(name, alias, to or 1, why)
+
+    def history(
+        self,
+        name: str,
+        alias: str | None = None,
+        *,
+        limit: int = 50,
+        cursor: str | None = None,
+    ) -> AliasHistory:
+        self._note("history", name, alias, limit=limit)
+        return AliasHistory(name=name, items=(self._change(name, "active", 2, "better"),))
+
+    def diff(self, before: str, after: str) -> VersionDiff:
+        self._note("diff", before, after)
+        label = Difference(name="label", before=None, after="better")
+        return VersionDiff(
+            before=before, after=after, signature=(), files=(), environment=(), settings=(label,)
+        )
+
+    def edit(self, reference: str, **texts: Any) -> VersionDetail:
+        self._note("edit", reference, **texts)
+        return make_version(**self.version_facts)
+
     def logs(self, reference: str) -> LogText:
         self._note("logs", reference)
         return LogText(reference="digits@1", text="loaded weights\n", truncated=False)
+
+    def invocations(self, **options: Any) -> InvocationPage:
+        self._note("invocations", **options)
+        last = options.get("cursor")
+        items = tuple(
+            make_invocation(f"{number:032x}").invocation for number in range(options["limit"])
+        )
+        return InvocationPage(items=items, next_cursor=None if last else items[-1].id)
+
+    def invocation(self, invocation_id: str) -> InvocationDetail:
+        self._note("invocation", invocation_id)
+        if invocation_id.startswith("f"):
+            raise InvocationNotFound("There is none.", id=invocation_id)
+        return make_invocation(invocation_id)
+
+    def replay(self, invocation_id: str, reference: str | None = None) -> InvokeResult:
+        self._note("replay", invocation_id, reference)
+        return InvokeResult(
+            outputs=self.outputs, id="0456", version=reference or "digits@1", latency_ms=1.5
+        )
 
     def status(self) -> ServerStatus:
         self._note("status")

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from norman_jupyter.magics.completion import complete, list_paths, norman_line
+from norman_jupyter.magics.options import COMMANDS
 
 
 class Facts:
@@ -17,6 +18,9 @@ class Facts:
         if model != "digits":
             return ()
         return ("1", "active") if can_serve else ("2", "1", "active", "latest")
+
+    def aliases(self, model):
+        return ("active", "production") if model == "digits" else ()
 
     def input_names(self, reference):
         return ("image", "top") if reference.startswith("digits") else ()
@@ -40,7 +44,7 @@ def offers(line: str):
 @pytest.mark.parametrize(
     ("line", "fragment", "texts"),
     [
-        ("", "", ["upload", "invoke", "models", "show", "logs", "status", "--help"]),
+        ("", "", [*(command.name for command in COMMANDS), "--help"]),
         ("s", "s", ["show", "status"]),
         ("--", "--", ["--help"]),
         ("nosuch ", "", []),
@@ -84,6 +88,14 @@ def offers(line: str):
         ("show digits@", "digits@", ["digits@2", "digits@1", "digits@active", "digits@latest"]),
         ("show digits@la", "digits@la", ["digits@latest"]),
         ("show digits x", "x", []),
+        ("alias digits@3 pro", "pro", ["production"]),
+        ("alias digits ", "", ["active", "production"]),
+        ("alias digits production --", "--", ["--why", "--delete", "--help"]),
+        ("rollback digits --alias ", "", ["active", "production"]),
+        ("rollback --alias ", "", []),
+        ("versions d", "d", ["digits", "digits-old"]),
+        ("diff digits@1 digits@l", "digits@l", ["digits@latest"]),
+        ("edit digits@1 --ta", "--ta", ["--tag"]),
         ("logs digits-", "digits-", ["digits-old"]),
         ("invoke d", "d", ["digits"]),
         ("invoke digits@", "digits@", ["digits@1", "digits@active"]),

@@ -419,7 +419,7 @@ def test_load_ext_and_unload_ext(shell, capsys):
     [
         ("%norman up", ["upload"]),
         ("%norman s", ["show", "status"]),
-        ("r = %norman inv", ["invoke"]),
+        ("r = %norman inv", ["invoke", "invocations"]),
         ("%norman upload ./m --no", ["--no-activate"]),
         ("%norman invoke di", ["digits"]),
         ("%norman invoke digits@", ["digits@2", "digits@1", "digits@active", "digits@latest"]),

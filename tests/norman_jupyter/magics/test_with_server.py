@@ -106,6 +106,30 @@ def test_upload_shows_the_version_with_its_signature(live, tmp_path):
     assert "hashed" in shown["text/plain"]
 
 
+def test_aliases_and_versions_are_moved_shown_and_compared(live, answer_model, tmp_path):
+    (tmp_path / "answer" / "model.py").write_text(ANSWER.replace("text * times", "text"))
+    live.run("%norman upload ./answer --name {model} --trust")
+    live.run("%norman alias {model+'@1'} production --why 'it repeats';")
+    live.run("result = %norman invoke {model+'@production'} text=a times=3")
+    assert live.run("result.value") == "aaa"
+    assert live.run("change = %norman rollback {model}\nchange.after") == 1
+    live.printed()
+    live.run("%norman history {model}")
+    assert "it repeats" in live.printed()
+    live.run("%norman show {model+'@1'}")
+    assert "active, production" in live.printed()
+    live.run("%norman edit {model+'@2'} --version-label short --tag mine;")
+    live.run("%norman diff {model+'@1'} {model+'@2'}")
+    shown = live.printed()
+    assert "model.py" in shown
+    assert "short" in shown
+    live.run("%norman versions {model}")
+    assert "active, production" in live.printed()
+    error, shown = live.fail("%norman invoke {model+'@prodution'} text=a")
+    assert isinstance(error, VersionNotFound)
+    assert "@production?" in shown
+
+
 def test_invoke_gives_a_mapping(live, onnx_model):
     live.run("import numpy as np\nx = np.arange(8, dtype=np.float32).reshape(2, 4)")
     live.run("result = %norman invoke {model} x=x")

@@ -49,6 +49,9 @@ def test_folder_is_listed_with_all_below_it_sorted(folder) -> None:
 def test_what_tools_leave_behind_is_skipped(folder) -> None:
     for name in ("__pycache__/a.txt", ".git/HEAD", ".ipynb_checkpoints/model.py", ".DS_Store"):
         write(folder / name)
+        write(folder / "sub" / name)
+    write(folder / ".venv" / "bin" / "python")
+    write(folder / "web" / "node_modules" / "left-pad" / "index.js")
     write(folder / "sub" / "__pycache__" / "b.pyc")
     write(folder / "old.pyc")
     write(folder / ".hidden")

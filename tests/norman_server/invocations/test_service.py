@@ -11,6 +11,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 
 import numpy as np
 import pytest
@@ -30,8 +31,10 @@ from norman_protocol.arrays import object_to_value
 from norman_protocol.errors import InternalError, InvocationNotFound, NameInvalid, RequestInvalid
 from norman_protocol.frames import join_frame
 from norman_protocol.identifiers import new_id
-from norman_protocol.messages import Done, encode_message
+from norman_protocol.messages import Caller, Done, encode_message
 from norman_protocol.values import Value
+from norman_server.domain.records import NO_EXECUTOR, InvocationRecord
+from norman_server.invocations.retention import Retention, RetentionLimits
 from norman_server.invocations.service import InvocationLog
 
 VALUES = {
@@ -537,3 +540,56 @@ async def test_many_calls_in_large_entries_are_recorded_in_groups(log, storage):
     assert detail.inputs is not None
     assert len(json.dumps(detail.inputs["x"])) > 12 << 20
     assert set(await states(log)) == {"a", "b", "c"}
+
+
+# --- calls that wait in the database ----------------------------------------------------------
+
+
+def waiting_record(invocation_id: str) -> InvocationRecord:
+    return InvocationRecord(
+        id=invocation_id,
+        executor_id=NO_EXECUTOR,
+        version_id="version-1",
+        reference="digits@1",
+        caller=Caller(user="ada"),
+        accepted_at=datetime.now(UTC),
+        input_bytes=0,
+        inputs=VALUES,
+        timeout_s=5.0,
+    )
+
+
+async def test_a_call_that_waited_in_the_database_is_taken_by_its_executor_once(log, storage):
+    await storage.invocations.write(lambda rows: rows.add([waiting_record("a")]))
+    await storage.invocations.write(lambda rows: rows.add([waiting_record("b")]))
+    assert await storage.invocations.read(lambda rows: rows.waiting()) == ["a", "b"]
+    assert await log.recover() == 0  # nobody took them: they are not interrupted
+    segment_path(storage.home.journal).write_bytes(journal_bytes([accepted("a")]))
+    await log.import_journal()
+    assert await storage.invocations.read(lambda rows: rows.waiting()) == ["b"]
+    assert (await log.record("a")).executor_id == EXECUTOR_ID
+    assert (await log.record("a", with_values=True)).inputs == VALUES
+    assert await log.executor_ended(EXECUTOR_ID) == 1
+    assert await states(log) == {"b": "queued", "a": "interrupted"}
+
+
+async def test_what_goes_on_is_never_forgotten(log, storage):
+    old = [accepted(f"{number:032x}", values=VALUES) for number in range(3)]
+    entries = [*old, ended(f"{1:032x}", values=VALUES)]
+    segment_path(storage.home.journal).write_bytes(journal_bytes(entries))
+    await log.import_journal()
+    limits = RetentionLimits(invocations_s=1, payloads_s=1, invocations_bytes=1)
+    forgotten = await Retention(storage, limits).forget()
+    assert (forgotten.payloads, forgotten.invocations) == (1, 1)
+    assert await states(log) == {f"{number:032x}": "queued" for number in (2, 0)}
+    assert (await log.record(f"{0:032x}", with_values=True)).inputs == VALUES
+
+
+async def test_records_are_forgotten_in_small_transactions(log, storage):
+    ids = [f"{number:032x}" for number in range(900)]
+    entries = [entry for key in ids for entry in (accepted(key), ended(key))]
+    segment_path(storage.home.journal).write_bytes(journal_bytes(entries))
+    await log.import_journal()
+    forgotten = await Retention(storage, RetentionLimits(invocations_s=1)).forget()
+    assert forgotten.invocations == 900
+    assert await states(log) == {}

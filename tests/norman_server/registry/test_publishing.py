@@ -78,7 +78,7 @@ async def test_a_ready_version_keeps_its_signature_and_becomes_active(registry):
     assert (ready.state, ready.active, ready.load_s) == ("ready", True, 0.5)
     assert ready.signature == SIGNATURE
     assert ready == await registry.version(parse_reference("digits"))
-    (change,) = await registry.alias_history("digits", "active", limit=10)
+    (change,) = (await registry.alias_history("digits", "active")).items
     assert (change.before, change.after, change.changed_by) == (None, 1, "ada")
 
 
@@ -96,7 +96,7 @@ async def test_a_version_that_shall_not_be_active_is_not(registry):
     record, _ = await publish(registry, activate=False)
     ready = await registry.mark_ready(record.id, signature=SIGNATURE, load_s=0.1)
     assert not ready.active
-    with pytest.raises(NotReady, match=r"digits@1 is ready, but was uploaded without"):
+    with pytest.raises(NotReady, match=r"digits@1 is ready, but isn.t the active one"):
         await registry.version(parse_reference("digits"))
 
 
@@ -138,7 +138,7 @@ async def test_uploading_an_older_version_again_makes_it_active_again(registry):
         await registry.mark_ready(record.id, signature=SIGNATURE, load_s=0.1)
     again, begins = await publish(registry, text="1", user="bob")
     assert (again.number, again.active, begins) == (1, True, False)
-    changes = await registry.alias_history("digits", "active", limit=10)
+    changes = (await registry.alias_history("digits", "active")).items
     assert [(change.before, change.after, change.changed_by) for change in changes] == [
         (2, 1, "bob"),
         (1, 2, "ada"),
@@ -146,7 +146,7 @@ async def test_uploading_an_older_version_again_makes_it_active_again(registry):
     ]
     unmoved, _ = await publish(registry, text="2", activate=False)
     assert not unmoved.active
-    assert len(await registry.alias_history("digits", "active", limit=10)) == 3
+    assert len((await registry.alias_history("digits", "active")).items) == 3
 
 
 async def test_an_upload_that_finds_its_version_active_outranks_what_still_loads(registry):

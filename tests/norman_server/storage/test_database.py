@@ -36,7 +36,11 @@ def open_at(path: Path, **options) -> Database[Connection]:
 
 def add(connection: Connection, digest: str) -> None:
     connection.execute(
-        text("INSERT INTO blobs VALUES (:digest, 1, '2026-01-01 00:00:00')"), {"digest": digest}
+        text(
+            "INSERT INTO blobs (digest, size_bytes, created_at) "
+            "VALUES (:digest, 1, '2026-01-01 00:00:00')"
+        ),
+        {"digest": digest},
     )
 
 

@@ -81,6 +81,49 @@ def test_each_migration_can_be_taken_back(tables, tmp_path):
     assert not {table.name for table in tables.metadata.sorted_tables} & names
 
 
+def upgrade_to(path: Path, tables, revision: str) -> None:
+    """Make a database as an earlier Norman did."""
+    from alembic import command
+    from alembic.config import Config
+
+    engine = create_engine(f"sqlite:///{path}")
+    config = Config()
+    config.set_main_option("script_location", str(tables.MIGRATIONS.folder))
+    try:
+        with engine.begin() as connection:
+            config.attributes["connection"] = connection
+            command.upgrade(config, revision)
+    finally:
+        engine.dispose()
+
+
+def test_a_registry_of_the_first_norman_is_searched_and_keeps_its_history(tmp_path):
+    path = tmp_path / "norman.db"
+    upgrade_to(path, registry_tables, "0001")
+    with sqlite3.connect(path) as direct:
+        direct.execute(
+            "INSERT INTO models (id, name, name_key, created_at, updated_at, last_number, "
+            "last_activation) VALUES ('m', 'Digits', 'digits', '2031-01-01', '2031-01-01', 1, 1)"
+        )
+        direct.execute(
+            "INSERT INTO versions (id, model_id, number, state, identity, bundle_digest, label, "
+            "tags, runtime, entry, manifest, size_bytes, created_at, created_by, origin) VALUES "
+            "('v', 'm', 1, 'ready', '0', '0', 'Ärger', '[\"Mist\"]', 'onnx', 'm.onnx', '{}', 1, "
+            "'2031-01-01', 'ada', '{}')"
+        )
+        direct.execute("INSERT INTO aliases VALUES ('m', 'active', 'v', 1)")
+        direct.execute(
+            "INSERT INTO alias_changes (model_id, alias, after, changed_at, changed_by, reason) "
+            "VALUES ('m', 'active', 1, '2031-01-01 00:00:00', 'ada', 'ready')"
+        )
+    direct.close()
+    open_at(path, registry_tables).close()
+    with sqlite3.connect(path) as direct:
+        assert direct.execute("SELECT search_text FROM versions").fetchone() == ("ärger\nmist",)
+        assert direct.execute("SELECT action, after FROM alias_changes").fetchone() == ("set", 1)
+    direct.close()
+
+
 def test_a_database_of_a_newer_norman_is_refused_and_left_as_it_is(tables, tmp_path):
     path = tmp_path / tables.MIGRATIONS.name
     open_at(path, tables).close()

@@ -53,7 +53,7 @@ def test_a_home_whose_name_needs_quoting_anywhere_works(tmp_path):
 def test_abandoned_uploads_are_swept_and_others_are_left(tmp_path):
     with open_storage(tmp_path) as storage:
         incoming = storage.home.blobs / "incoming"
-    old, fresh = incoming / "old", incoming / "fresh"
+    old, fresh = incoming / "old.partial", incoming / "fresh.partial"
     for path in (old, fresh):
         path.write_bytes(b"part")
     two_days_ago = time.time() - 2 * 86400

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import BinaryIO, Self
 
 from norman_protocol.frames import Buffer
 
@@ -44,6 +45,18 @@ class BlobWriter(ABC):
     def abort(self) -> None:
         """Forget what was written. Harmless after `commit` and a second time."""
 
+    @abstractmethod
+    def suspend(self) -> None:
+        """Keep what was written for a later `BlobStore.resume`, where that was how it began.
+
+        A writer that `BlobStore.begin` gave aborts instead. Harmless after `commit`.
+        """
+
+    @property
+    @abstractmethod
+    def offset(self) -> int:
+        """Bytes taken so far, those of the writers before this one included."""
+
     def __enter__(self) -> Self:
         return self
 
@@ -70,6 +83,68 @@ class BlobStore(ABC):
         """
 
     @abstractmethod
+    def resume(self, digest: str, offset: int) -> BlobWriter:
+        """Go on with the unfinished blob ``digest``, or begin one that can be gone on with.
+
+        One writer at a time has an unfinished blob; what it wrote outlives it and this program.
+
+        Raises
+        ------
+        RangeInvalid
+            What is kept doesn't end at ``offset``; the error's own says where it does.
+        Conflict
+            Another writer has it.
+        StorageFull, InternalError
+            The disk is full or failed.
+        """
+
+    @abstractmethod
+    def copy_in(
+        self, source: int, size_bytes: int, *, digest: str | None, on_done: Callable[[int], None]
+    ) -> str:
+        """Store the first bytes of an open file, and return their digest.
+
+        Parameters
+        ----------
+        digest
+            What they must have; None where that shows here.
+        on_done
+            Told now and then how many bytes are done; what it raises ends the copy.
+
+        Raises
+        ------
+        BundleInvalid
+            They have another digest, or the file is shorter; nothing is kept.
+        StorageFull, InternalError
+            The disk is full or failed; nothing is kept.
+        """
+
+    @abstractmethod
+    def offset(self, digest: str) -> int:
+        """Return how many bytes of an unfinished blob are kept, 0 where there is none."""
+
+    @abstractmethod
+    def examine(self, digest: str, step_bytes: int) -> Iterator[int | bool]:
+        """Read a blob in steps: gives the size of each, and at its end whether the blob is sound.
+
+        Raises
+        ------
+        InternalError
+            The disk failed in a way that says nothing of the blob.
+        """
+
+    @abstractmethod
+    def quarantine(self, digest: str) -> bool:
+        """Set a damaged blob aside, so that it counts as missing; False where there is none.
+
+        One that proves to be sound after all, since it was stored again meanwhile, is left.
+        """
+
+    @abstractmethod
+    def sweep(self) -> None:
+        """Remove unfinished blobs that nobody went on with for long."""
+
+    @abstractmethod
     def size(self, digest: str) -> int | None:
         """Return the size in bytes of a blob, None where it isn't stored."""
 
@@ -80,6 +155,26 @@ class BlobStore(ABC):
         Raises
         ------
         BundleInvalid
+            The blob isn't stored.
+        """
+
+    @abstractmethod
+    def store_all(self, blobs: Sequence[tuple[str, Buffer]]) -> None:
+        """Store small blobs whose digests were checked; all of them are durable after this.
+
+        Raises
+        ------
+        StorageFull, InternalError
+            The disk is full or failed; some of them may be stored.
+        """
+
+    @abstractmethod
+    def open(self, digest: str) -> BinaryIO:
+        """Open a blob for reading, unbuffered or not; the caller closes it.
+
+        Raises
+        ------
+        BlobNotFound
             The blob isn't stored.
         """
 

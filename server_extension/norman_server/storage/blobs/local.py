@@ -3,27 +3,40 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import logging
 import os
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from io import FileIO
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from norman_protocol.errors import BundleInvalid
+from norman_protocol.errors import BlobNotFound, BundleInvalid
 from norman_protocol.frames import Buffer
 from norman_protocol.identifiers import new_id
 from norman_server.storage.blobs.base import BlobStore, BlobWriter
+from norman_server.storage.blobs.copying import copy_hashed
+from norman_server.storage.blobs.packing import settle_all
+from norman_server.storage.blobs.partial import PARTIAL_SUFFIX, PartialBlobs
+from norman_server.storage.blobs.writing import (
+    Checkpoint,
+    FileWriter,
+    pass_on,
+    settle,
+    wrong_digest,
+)
 from norman_server.storage.faults import disk_faults
-from norman_server.storage.files import clone_file, make_folder, sync_folder
+from norman_server.storage.files import clone_file, hold_file, is_held, make_folder, sync_folder
 
-__all__ = ["LocalBlobStore"]
+__all__ = ["ABANDONED_S", "LocalBlobStore"]
 
 _log = logging.getLogger(__name__)
 
 _CHUNK_BYTES: Final = 1 << 20
-_ABANDONED_S: Final = 24 * 3600.0
+ABANDONED_S: Final = 24 * 3600.0
 """A file that nobody has written to for so long belongs to no upload that still goes on."""
 
 
@@ -38,22 +51,123 @@ class LocalBlobStore(BlobStore):
     folder
         Made where it isn't there.
     abandoned_s
-        What lies longer than this, untouched, in ``incoming`` is removed now.
+        An unfinished blob that lies longer than this is removed by `sweep`, and now; what only
+        its writer could have finished goes with that one.
+    checkpoint
+        Told each step on the way to a durable blob; see `Checkpoint`.
     """
 
-    def __init__(self, folder: Path, *, abandoned_s: float = _ABANDONED_S) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        abandoned_s: float = ABANDONED_S,
+        checkpoint: Checkpoint = pass_on,
+    ) -> None:
         self._blobs = folder / "sha256"
         self._incoming = folder / "incoming"
+        self._quarantined = folder / "quarantine"
+        self._abandoned_s = abandoned_s
+        self._naming = threading.Lock()
+        self._checkpoint = checkpoint
+        self._partial = PartialBlobs(self._incoming, self._path, checkpoint)
         with disk_faults("opening the store of blobs"):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             make_folder(self._blobs)
             make_folder(self._incoming)
-            _sweep(self._incoming, abandoned_s)
+        self.sweep()
 
     def begin(self, digest: str) -> BlobWriter:
         """Begin to store a blob; see the base class."""
         with disk_faults("storing a blob"):
-            return _LocalWriter(digest, self._incoming, self._path(digest))
+            part, file = self._new_part(digest)
+            return FileWriter(
+                digest,
+                file,
+                part=part,
+                path=self._path(digest),
+                checkpoint=self._checkpoint,
+            )
+
+    def resume(self, digest: str, offset: int) -> BlobWriter:
+        """Go on with an unfinished blob; see the base class."""
+        with disk_faults("storing a blob"):
+            return self._partial.resume(digest, offset)
+
+    def copy_in(
+        self, source: int, size_bytes: int, *, digest: str | None, on_done: Callable[[int], None]
+    ) -> str:
+        """Store the bytes of an open file; see the base class."""
+        with disk_faults("storing a blob"):
+            part, file = self._new_part("copy")
+            with file, _removed_on_error(part):
+                found = copy_hashed(source, file.fileno(), size_bytes, on_done)
+                if digest is not None and found != digest:
+                    raise wrong_digest(found, digest)
+                settle(file.fileno(), part, self._path(found), self._checkpoint)
+        return found
+
+    def offset(self, digest: str) -> int:
+        """Return how much of an unfinished blob is kept; see the base class."""
+        with disk_faults("looking for a blob"):
+            return self._partial.offset(digest)
+
+    def examine(self, digest: str, step_bytes: int) -> Iterator[int | bool]:
+        """Read a blob in steps; see the base class."""
+        hasher = hashlib.sha256()
+        with disk_faults("verifying a blob"):
+            try:
+                with self._path(digest).open("rb", buffering=0) as file:
+                    while chunk := file.read(step_bytes):
+                        hasher.update(chunk)
+                        yield len(chunk)
+            except FileNotFoundError:
+                yield False
+            except OSError as error:
+                if error.errno != errno.EIO:  # a sector that can't be read is damage, too
+                    raise
+                yield False
+            else:
+                yield hasher.hexdigest() == digest
+
+    def quarantine(self, digest: str) -> bool:
+        """Set a damaged blob aside; see the base class."""
+        path = self._path(digest)
+        with disk_faults("setting a damaged blob aside"):
+            if not path.exists() or self._is_sound(digest):
+                return False
+            make_folder(self._quarantined)
+            path.replace(self._quarantined / digest)
+            sync_folder(self._quarantined)
+            sync_folder(path.parent)
+        return True
+
+    def _is_sound(self, digest: str) -> bool:
+        return any(found is True for found in self.examine(digest, _CHUNK_BYTES))
+
+    def sweep(self) -> None:
+        """Remove what was left in ``incoming`` for long; see the base class."""
+        with disk_faults("removing abandoned uploads"):
+            for path in self._incoming.iterdir():
+                with contextlib.suppress(FileNotFoundError), self._naming:
+                    if self._is_abandoned(path):
+                        path.unlink()
+                        _log.info("removed the abandoned upload %s", path.name)
+
+    def _is_abandoned(self, path: Path) -> bool:
+        """Whether nobody will go on with a file: only what is resumed outlives its writer."""
+        if path.suffix == PARTIAL_SUFFIX and self._partial.is_written(path):
+            return False
+        if path.suffix != PARTIAL_SUFFIX and not is_held(path):
+            return True
+        return path.stat().st_mtime < time.time() - self._abandoned_s
+
+    def _new_part(self, name: str) -> tuple[Path, FileIO]:
+        path = self._incoming / f"{name}.{new_id()}"
+        with self._naming:  # never swept between its making and its lock
+            file = path.open("x+b", buffering=0)
+            hold_file(file.fileno())
+        return path, file
 
     def size(self, digest: str) -> int | None:
         """Return a blob's size in bytes; see the base class."""
@@ -67,6 +181,21 @@ class LocalBlobStore(BlobStore):
         """Return a blob's first bytes; see the base class."""
         with disk_faults("reading a blob"), self._open(digest) as file:
             return file.read(limit_bytes)
+
+    def store_all(self, blobs: Sequence[tuple[str, Buffer]]) -> None:
+        """Store small blobs together; see the base class."""
+        with disk_faults("storing blobs"):
+            settle_all(blobs, self._incoming, self._path, self._checkpoint)
+
+    def open(self, digest: str) -> BinaryIO:
+        """Open a blob; see the base class."""
+        with disk_faults("reading a blob"):
+            try:
+                return self._path(digest).open("rb")
+            except FileNotFoundError:
+                raise BlobNotFound(
+                    f"The blob {digest[:12]}… is not stored on this server.", digest=digest
+                ) from None
 
     def copy_to(self, digest: str, path: Path, *, executable: bool) -> None:
         """Make a file of a blob; see the base class."""
@@ -89,10 +218,10 @@ class LocalBlobStore(BlobStore):
             target.write(chunk)
         if hasher.hexdigest() == digest:
             return
-        _log.error("blob %s is damaged on disk; removed, so that it can be sent again", digest)
-        self._path(digest).unlink(missing_ok=True)
+        _log.error("blob %s is damaged on disk; set aside, so that it can be sent again", digest)
+        self.quarantine(digest)
         raise BundleInvalid(
-            f"The server's copy of the blob {digest[:12]}… was damaged and has been removed. "
+            f"The server's copy of the blob {digest[:12]}… was damaged and has been set aside. "
             "Upload the model again.",
             digests=[digest],
         )
@@ -110,67 +239,6 @@ class LocalBlobStore(BlobStore):
         return self._blobs / digest[:2] / digest
 
 
-class _LocalWriter(BlobWriter):
-    def __init__(self, digest: str, incoming: Path, path: Path) -> None:
-        self._digest = digest
-        self._path = path
-        self._part = incoming / f"{digest}.{new_id()}"
-        self._hasher = hashlib.sha256()
-        self._size_bytes = 0
-        self._file: BinaryIO | None = self._part.open("xb")
-
-    def write(self, chunk: Buffer) -> None:
-        file = self._open_file()
-        with self._abort_on_error():
-            file.write(chunk)
-        self._hasher.update(chunk)
-        self._size_bytes += memoryview(chunk).nbytes
-
-    def commit(self) -> int:
-        file = self._open_file()
-        found = self._hasher.hexdigest()
-        if found != self._digest:
-            self.abort()
-            raise BundleInvalid(
-                f"The bytes that came have the digest {found[:12]}…, not {self._digest[:12]}…: "
-                "the file changed meanwhile, or was damaged on its way. Upload it again.",
-                digests=[self._digest],
-            )
-        with self._abort_on_error():
-            file.flush()
-            os.fchmod(file.fileno(), 0o400)
-            os.fsync(file.fileno())
-            file.close()
-            self._file = None
-            make_folder(self._path.parent)
-            # Renaming over a blob that is there replaces it by the same bytes, just verified.
-            self._part.replace(self._path)
-            sync_folder(self._path.parent)
-        return self._size_bytes
-
-    def abort(self) -> None:
-        if self._file is not None:
-            with contextlib.suppress(OSError):  # closing flushes: a full disk shows up again
-                self._file.close()
-            self._file = None
-        with contextlib.suppress(OSError):  # what can't be removed now is swept later
-            self._part.unlink()
-
-    def _open_file(self) -> BinaryIO:
-        if self._file is None:
-            raise ValueError("the writer is committed or aborted")
-        return self._file
-
-    @contextlib.contextmanager
-    def _abort_on_error(self) -> Iterator[None]:
-        try:
-            with disk_faults("storing a blob"):
-                yield
-        except BaseException:
-            self.abort()
-            raise
-
-
 @contextlib.contextmanager
 def _removed_on_error(path: Path) -> Iterator[None]:
     try:
@@ -178,12 +246,3 @@ def _removed_on_error(path: Path) -> Iterator[None]:
     except BaseException:
         path.unlink(missing_ok=True)
         raise
-
-
-def _sweep(incoming: Path, abandoned_s: float) -> None:
-    oldest = time.time() - abandoned_s
-    for path in incoming.iterdir():
-        with contextlib.suppress(FileNotFoundError):  # another server on this home was first
-            if path.stat().st_mtime < oldest:
-                path.unlink()
-                _log.info("removed the abandoned upload %s", path.name)

@@ -91,6 +91,10 @@ class Database(Generic[R]):
         """
         return await self._readers.run(partial(self._transact, self._read_engine, work))
 
+    def read_now(self, work: Callable[[R], T]) -> T:
+        """Do as `read`, for a caller that is in a thread of its own already."""
+        return self._readers.run_now(partial(self._transact, self._read_engine, work))
+
     def write_now(self, work: Callable[[R], T]) -> T:
         """Do as `write`, for a caller that is in a thread of its own already."""
         return self._writer.run_now(partial(self._transact, self._write_engine, work))

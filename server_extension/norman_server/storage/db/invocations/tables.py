@@ -24,10 +24,10 @@ from sqlalchemy import (
 from norman_server.storage.db.migration import Migrations
 from norman_server.storage.db.types import NAMING, Json, UtcDateTime
 
-__all__ = ["MIGRATIONS", "invocations", "metadata", "payloads", "segments"]
+__all__ = ["MIGRATIONS", "idempotency_keys", "invocations", "metadata", "payloads", "segments"]
 
 MIGRATIONS: Final = Migrations(
-    name="invocations.db", folder=Path(__file__).parent / "migrations", head="0001"
+    name="invocations.db", folder=Path(__file__).parent / "migrations", head="0002"
 )
 
 metadata = MetaData(naming_convention=NAMING)
@@ -56,12 +56,17 @@ invocations = Table(
     Column("error_message", Text),
     Column("error_details", Json),
     Column("logs", Text),
+    Column("timeout_s", Float),
+    Column("replay_of", String(64)),
     CheckConstraint(
         "state IN ('queued', 'running', 'succeeded', 'failed', 'cancelled', 'timed_out', "
         "'interrupted')",
         name="state",
     ),
     Index(None, "model_key", "id"),
+    Index(None, "model_key", "number", "id"),
+    Index(None, "model_key", "state", "id"),
+    Index(None, "model_key", "number", "state", "id"),
     Index(None, "state", "id"),
     Index(None, "executor_id", "state"),
 )
@@ -75,6 +80,22 @@ payloads = Table(
     Column("descriptors", Json, nullable=False),
     Column("data", LargeBinary, nullable=False),
     CheckConstraint("side IN ('inputs', 'outputs')", name="side"),
+)
+
+# A caller's key stands for one call, whatever becomes of the connection that brought it.
+idempotency_keys = Table(
+    "idempotency_keys",
+    metadata,
+    Column("user", Text, primary_key=True),
+    Column("key", String(200), primary_key=True),
+    Column("fingerprint", String(64), nullable=False),
+    Column(
+        "invocation_id",
+        ForeignKey("invocations.id", ondelete="CASCADE"),
+        nullable=False,
+        index=True,
+    ),
+    Column("created_at", UtcDateTime, nullable=False, index=True),
 )
 
 segments = Table(

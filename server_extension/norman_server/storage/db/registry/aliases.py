@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, insert, select, update
+from typing import Any
 
-from norman_server.domain.records import AliasChange, AliasTarget
+from sqlalchemy import Connection, delete, func, insert, select, update
+
+from norman_server.domain.records import AliasChange, AliasOutline, AliasTarget
 from norman_server.storage.db.registry.tables import alias_changes, aliases, versions
 
 __all__ = ["AliasRows"]
@@ -56,6 +58,16 @@ class AliasRows:
             self._connection.execute(
                 insert(aliases).values(model_id=model_id, alias=change.alias, **values)
             )
+        self._record(model_id, change)
+
+    def remove(self, model_id: str, change: AliasChange) -> None:
+        """Let an alias lead nowhere, and append that to its history."""
+        self._connection.execute(
+            delete(aliases).where(aliases.c.model_id == model_id, aliases.c.alias == change.alias)
+        )
+        self._record(model_id, change)
+
+    def _record(self, model_id: str, change: AliasChange) -> None:
         self._connection.execute(
             insert(alias_changes).values(
                 model_id=model_id,
@@ -65,6 +77,7 @@ class AliasRows:
                 changed_at=change.changed_at,
                 changed_by=change.changed_by,
                 reason=change.reason,
+                action=change.action,
             )
         )
 
@@ -76,22 +89,66 @@ class AliasRows:
             .values(activation=activation)
         )
 
-    def history(self, model_id: str, alias: str, limit: int) -> tuple[AliasChange, ...]:
-        """Return the changes of an alias, newest first."""
+    def page(self, model_id: str, *, limit: int, after: str | None) -> list[AliasOutline]:
+        """Return a model's aliases by name, each with its last change."""
+        changes = alias_changes.alias()
+        last = (
+            select(func.max(changes.c.id))
+            .where(
+                changes.c.model_id == aliases.c.model_id,
+                changes.c.alias == aliases.c.alias,
+            )
+            .scalar_subquery()
+        )
+        query = (
+            select(versions.c.number, versions.c.state, alias_changes)
+            .select_from(
+                aliases.join(versions, versions.c.id == aliases.c.version_id).join(
+                    alias_changes, alias_changes.c.id == last
+                )
+            )
+            .where(aliases.c.model_id == model_id)
+            .order_by(aliases.c.alias)
+            .limit(limit)
+        )
+        if after is not None:
+            query = query.where(aliases.c.alias > after)
+        return [
+            AliasOutline(alias=row.alias, number=row.number, state=row.state, change=_change(row))
+            for row in self._connection.execute(query)
+        ]
+
+    def history(
+        self, model_id: str, alias: str | None, limit: int | None, *, before: int | None = None
+    ) -> tuple[AliasChange, ...]:
+        """Return the changes of an alias (None: of every alias), newest first.
+
+        Parameters
+        ----------
+        before
+            Only those that came before the change of this id.
+        """
         query = (
             select(alias_changes)
-            .where(alias_changes.c.model_id == model_id, alias_changes.c.alias == alias)
+            .where(alias_changes.c.model_id == model_id)
             .order_by(alias_changes.c.id.desc())
             .limit(limit)
         )
-        return tuple(
-            AliasChange(
-                alias=row.alias,
-                before=row.before,
-                after=row.after,
-                changed_at=row.changed_at,
-                changed_by=row.changed_by,
-                reason=row.reason,
-            )
-            for row in self._connection.execute(query)
-        )
+        if alias is not None:
+            query = query.where(alias_changes.c.alias == alias)
+        if before is not None:
+            query = query.where(alias_changes.c.id < before)
+        return tuple(map(_change, self._connection.execute(query)))
+
+
+def _change(row: Any) -> AliasChange:
+    return AliasChange(
+        id=row.id,
+        alias=row.alias,
+        before=row.before,
+        after=row.after,
+        changed_at=row.changed_at,
+        changed_by=row.changed_by,
+        reason=row.reason,
+        action=row.action,
+    )

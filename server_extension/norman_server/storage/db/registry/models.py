@@ -87,20 +87,18 @@ class ModelRows:
         after_key
             Only those that come after this key.
         search
-            Only those whose name, or a description or label of a version, holds this text.
+            Only those whose name, or a label, description or tag of a version, holds this text.
         """
         query = select(models).order_by(models.c.name_key).limit(limit)
         if after_key is not None:
             query = query.where(models.c.name_key > after_key)
         if search:
+            wanted = name_key(search)
             described = exists().where(
                 versions.c.model_id == models.c.id,
-                or_(
-                    versions.c.description.icontains(search, autoescape=True),
-                    versions.c.label.icontains(search, autoescape=True),
-                ),
+                versions.c.search_text.contains(wanted, autoescape=True),
             )
-            named = models.c.name_key.contains(name_key(search), autoescape=True)
+            named = models.c.name_key.contains(wanted, autoescape=True)
             query = query.where(or_(named, described))
         return [_record(row) for row in self._connection.execute(query)]
 

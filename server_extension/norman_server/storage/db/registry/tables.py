@@ -34,7 +34,7 @@ __all__ = [
 ]
 
 MIGRATIONS: Final = Migrations(
-    name="norman.db", folder=Path(__file__).parent / "migrations", head="0001"
+    name="norman.db", folder=Path(__file__).parent / "migrations", head="0003"
 )
 
 metadata = MetaData(naming_convention=NAMING)
@@ -64,6 +64,7 @@ versions = Table(
     Column("bundle_digest", String(64), nullable=False),
     Column("label", Text),
     Column("description", Text),
+    Column("long_description", Text),
     Column("tags", Json, nullable=False),
     Column("runtime", String(32), nullable=False),
     Column("entry", Text, nullable=False),
@@ -80,6 +81,8 @@ versions = Table(
     # Which request to activate this was, None where it was none; and who asked.
     Column("activation", Integer),
     Column("activated_by", Text),
+    # Label, descriptions and tags, folded as names are: what a search looks through.
+    Column("search_text", Text, nullable=False, server_default=""),
     UniqueConstraint("model_id", "number"),
     UniqueConstraint("model_id", "identity"),
     CheckConstraint("state IN ('loading', 'ready', 'failed')", name="state"),
@@ -90,7 +93,7 @@ aliases = Table(
     metadata,
     Column("model_id", ForeignKey("models.id"), primary_key=True),
     Column("alias", String(100), primary_key=True),
-    Column("version_id", ForeignKey("versions.id"), nullable=False),
+    Column("version_id", ForeignKey("versions.id"), nullable=False, index=True),
     Column("activation", Integer, nullable=False),
 )
 
@@ -105,6 +108,7 @@ alias_changes = Table(
     Column("changed_at", UtcDateTime, nullable=False),
     Column("changed_by", Text, nullable=False),
     Column("reason", Text, nullable=False),
+    Column("action", String(16), nullable=False, server_default="set"),
 )
 
 blobs = Table(
@@ -113,6 +117,8 @@ blobs = Table(
     Column("digest", String(64), primary_key=True),
     Column("size_bytes", BigInteger, nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
+    # When its bytes were found damaged; they are not stored any more until they are sent again.
+    Column("quarantined_at", UtcDateTime),
 )
 
 version_blobs = Table(

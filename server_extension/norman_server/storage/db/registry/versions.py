@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Final, TypeVar
 
 from sqlalchemy import ColumnElement, Connection, Select, and_, func, insert, select, update
@@ -11,7 +12,7 @@ from norman_protocol.decoding import decode, encode
 from norman_protocol.errors import VersionNotFound
 from norman_protocol.identifiers import new_id
 from norman_protocol.messages import VersionState
-from norman_protocol.references import ACTIVE
+from norman_protocol.references import ACTIVE, name_key
 from norman_protocol.rest import ErrorBody, Manifest, Origin, TrustRecord
 from norman_protocol.signature import Signature
 from norman_server.domain.records import (
@@ -24,7 +25,7 @@ from norman_server.domain.records import (
     VersionTarget,
 )
 from norman_server.domain.states import check_version_move, version_sources
-from norman_server.storage.db.registry.tables import aliases, models, version_blobs, versions
+from norman_server.storage.db.registry.tables import aliases, blobs, models, version_blobs, versions
 
 __all__ = ["VersionRows"]
 
@@ -72,6 +73,9 @@ class VersionRows:
                 label=publication.label,
                 description=publication.description,
                 tags=list(publication.tags),
+                search_text=_search_text(
+                    publication.label, publication.description, None, publication.tags
+                ),
                 runtime=publication.runtime,
                 entry=publication.entry,
                 interpreter=publication.interpreter,
@@ -146,8 +150,22 @@ class VersionRows:
             record = self.get(version_id)
             check_version_move(record.reference, record.state, target)
 
+    def describe(self, version_id: str, **values: Any) -> None:
+        """Change label, description, long description or tags, and what a search finds by them."""
+        if not values:
+            return
+        self.change(version_id, **values)
+        texts = select(
+            versions.c.label,
+            versions.c.description,
+            versions.c.long_description,
+            versions.c.tags,
+        ).where(versions.c.id == version_id)
+        row = self._connection.execute(texts).one()
+        self.change(version_id, search_text=_search_text(*row))
+
     def change(self, version_id: str, **values: Any) -> None:
-        """Change columns that no rule binds, such as the label."""
+        """Change columns that no rule binds, such as the request to activate it."""
         if values:
             self._connection.execute(
                 update(versions).where(versions.c.id == version_id).values(**values)
@@ -174,8 +192,18 @@ class VersionRows:
             user=row.activated_by or row.created_by,
         )
 
-    def outlines(self, model_id: str, limit: int) -> list[VersionOutline]:
-        """Return a model's versions, newest first."""
+    def withdraw_activations(self, model_id: str) -> None:
+        """Forget that versions of a model that are loading asked to become active."""
+        self._connection.execute(
+            update(versions)
+            .where(versions.c.model_id == model_id, versions.c.state == "loading")
+            .values(activation=None, activated_by=None)
+        )
+
+    def outlines(
+        self, model_id: str, limit: int, *, before: int | None = None
+    ) -> list[VersionOutline]:
+        """Return a model's versions, newest first; with ``before`` only those of lower numbers."""
         query = (
             select(*_OUTLINE)
             .select_from(_FROM)
@@ -183,7 +211,11 @@ class VersionRows:
             .order_by(versions.c.number.desc())
             .limit(limit)
         )
-        return [_outline(row) for row in self._connection.execute(query)]
+        if before is not None:
+            query = query.where(versions.c.number < before)
+        found = [_outline(row) for row in self._connection.execute(query)]
+        named = self._aliases([outline.id for outline in found])
+        return [replace(outline, aliases=named.get(outline.id, ())) for outline in found]
 
     def overviews(self, page: Sequence[ModelRecord]) -> list[ModelOverview]:
         """Return the models of a page with their versions in short, in the order given."""
@@ -268,7 +300,33 @@ class VersionRows:
 
     def _find(self, *where: ColumnElement[bool]) -> VersionRecord | None:
         row = self._connection.execute(_records().where(*where)).one_or_none()
-        return None if row is None else _record(row)
+        if row is None:
+            return None
+        return replace(
+            _record(row),
+            aliases=self._aliases([row.id]).get(row.id, ()),
+            missing_blobs=self._missing_blobs(row.id),
+        )
+
+    def _missing_blobs(self, version_id: str) -> tuple[str, ...]:
+        query = (
+            select(blobs.c.digest)
+            .join(version_blobs, version_blobs.c.digest == blobs.c.digest)
+            .where(version_blobs.c.version_id == version_id, blobs.c.quarantined_at.is_not(None))
+            .order_by(blobs.c.digest)
+        )
+        return tuple(self._connection.execute(query).scalars())
+
+    def _aliases(self, version_ids: Sequence[str]) -> dict[str, tuple[str, ...]]:
+        query = (
+            select(aliases.c.version_id, aliases.c.alias)
+            .where(aliases.c.version_id.in_(version_ids))
+            .order_by(aliases.c.alias)
+        )
+        found: dict[str, tuple[str, ...]] = {}
+        for row in self._connection.execute(query):
+            found[row.version_id] = (*found.get(row.version_id, ()), row.alias)
+        return found
 
 
 def _records() -> Select[tuple[Any, ...]]:
@@ -316,7 +374,18 @@ def _record(row: Any) -> VersionRecord:
         error=_decoded(ErrorBody, row.error),
         activate=row.activation is not None,
         active=bool(row.active),
+        long_description=row.long_description,
     )
+
+
+def _search_text(
+    label: str | None,
+    description: str | None,
+    long_description: str | None,
+    tags: Sequence[str],
+) -> str:
+    parts = (label, description, long_description, *tags)
+    return name_key("\n".join(part for part in parts if part))
 
 
 def _decoded(cls: type[_T], value: Any) -> _T | None:

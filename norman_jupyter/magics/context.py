@@ -1,0 +1,58 @@
+"""What commands work with, and what they give."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from norman_jupyter.magics.bindings import Namespace
+from norman_jupyter.magics.connection import ClientHolder
+from norman_jupyter.magics.live import UploadDisplay
+from norman_jupyter.magics.parsing import Arguments
+
+if TYPE_CHECKING:
+    from norman_protocol.rest import Origin
+
+__all__ = ["Context", "DisplayMaker", "Outcome", "Runner"]
+
+
+class DisplayMaker(Protocol):
+    """Opens the display of a transfer."""
+
+    def __call__(self, subject: str) -> UploadDisplay:
+        """Return the display of a transfer of ``subject``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """What commands work with.
+
+    Attributes
+    ----------
+    connection
+        The client of this shell.
+    namespace
+        The notebook's variables.
+    display_upload
+        Opens the display of an upload or a download.
+    collect_origin
+        Says where an upload from a path comes from.
+    """
+
+    connection: ClientHolder
+    namespace: Namespace
+    display_upload: DisplayMaker
+    collect_origin: Callable[[Path], Origin]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What a command returns, and whether the cell shows it already."""
+
+    value: Any
+    is_shown: bool = False
+
+
+Runner = Callable[[Arguments, Context], Outcome]
