@@ -54,6 +54,11 @@ SIZES = {
     "log_file_limit_bytes": "1000",
     "retention_interval_s": "0.1",
 }
+SCRUBBING = {
+    "scrub_interval_s": "0.1",
+    "scrub_bytes_per_s": "1000000",
+    "abandoned_upload_s": "0.5",
+}
 MODEL = b"""
 import os, sys, time
 
@@ -106,7 +111,8 @@ def call(client, model="m", timeout_s=30, **inputs):
 
 def test_every_option_is_tried_here():
     own = NormanExtension.class_own_traits(config=True)
-    assert set(OPTIONS) | set(AGES) | set(SIZES) | {"allowed_interpreters", "home"} == set(own)
+    tried = {*OPTIONS, *AGES, *SIZES, *SCRUBBING, "allowed_interpreters", "home"}
+    assert tried == set(own)
     assert all(trait.help for trait in own.values())
 
 
@@ -415,3 +421,19 @@ def test_what_is_too_much_is_forgotten_oldest_first(serve_with):
         log = next((server.home / "logs").glob("[0-9a-f]*.log"))
         assert call(client, lines=500).status_code == 200
         until(lambda: log.stat().st_size <= 1000)
+
+
+def test_damage_is_found_and_abandoned_uploads_go(tmp_path):
+    options = [f"{_PREFIX}{name}={value}" for name, value in SCRUBBING.items()]
+    with serve(tmp_path, options) as server, server.client() as client:
+        version = upload(client, "rotten", {"model.py": MODEL}, trust=True)
+        begun = {"Upload-Offset": "0", "Upload-Length": "100"}
+        assert client.put(f"blobs/{'0' * 64}", content=b"x", headers=begun).status_code == 202
+        (entry,) = version["manifest"]["files"]
+        digest = entry["digest"]
+        path = server.home / "blobs" / "sha256" / digest[:2] / digest
+        path.chmod(0o600)
+        path.write_bytes(MODEL.swapcase())
+        until(lambda: client.get("models/rotten/versions/1").json()["missing_blobs"] == [digest])
+        until(lambda: client.get(f"blobs/{'0' * 64}/upload").json()["offset"] == 0)
+        assert upload(client, "rotten", {"model.py": MODEL}, trust=True)["missing_blobs"] == []

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, exists, func, insert, or_, select, update
+from sqlalchemy import Connection, func, insert, or_, select, update
 
 from norman_protocol.identifiers import new_id
 from norman_protocol.references import name_key
@@ -94,9 +94,10 @@ class ModelRows:
             query = query.where(models.c.name_key > after_key)
         if search:
             wanted = name_key(search)
-            described = exists().where(
-                versions.c.model_id == models.c.id,
-                versions.c.search_text.contains(wanted, autoescape=True),
+            # One pass over the index, which holds the texts alone; and instr, which compares bytes
+            # where LIKE folds letter by letter: a tenth of the time together.
+            described = models.c.id.in_(
+                select(versions.c.model_id).where(func.instr(versions.c.search_text, wanted) > 0)
             )
             named = models.c.name_key.contains(wanted, autoescape=True)
             query = query.where(or_(named, described))

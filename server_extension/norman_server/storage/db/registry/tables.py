@@ -11,6 +11,7 @@ from sqlalchemy import (
     Column,
     Float,
     ForeignKey,
+    Index,
     Integer,
     MetaData,
     String,
@@ -86,6 +87,7 @@ versions = Table(
     UniqueConstraint("model_id", "number"),
     UniqueConstraint("model_id", "identity"),
     CheckConstraint("state IN ('loading', 'ready', 'failed')", name="state"),
+    Index("ix_versions_model_id_search_text", "model_id", "search_text"),
 )
 
 aliases = Table(

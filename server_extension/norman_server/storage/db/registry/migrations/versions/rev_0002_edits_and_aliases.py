@@ -24,6 +24,12 @@ def upgrade() -> None:
         sa.Column("action", sa.String(length=16), nullable=False, server_default="set"),
     )
     op.create_index(op.f("ix_aliases_version_id"), "aliases", ["version_id"], unique=False)
+    op.create_index(
+        op.f("ix_versions_model_id_search_text"),
+        "versions",
+        ["model_id", "search_text"],
+        unique=False,
+    )
     _fill_search_text(op.get_bind())
 
 
@@ -47,5 +53,6 @@ def _folded(text: str) -> str:
 def downgrade() -> None:
     op.drop_index(op.f("ix_aliases_version_id"), table_name="aliases")
     op.drop_column("alias_changes", "action")
+    op.drop_index(op.f("ix_versions_model_id_search_text"), table_name="versions")
     op.drop_column("versions", "search_text")
     op.drop_column("versions", "long_description")
