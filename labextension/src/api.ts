@@ -1131,7 +1131,7 @@ export interface operations {
                 readonly limit?: number;
                 /** @description next_cursor of the page before this one */
                 readonly cursor?: string;
-                /** @description Only those with this text in their name, or in a label or description of a version */
+                /** @description Only those with this text in their name, or in a label, description or tag of a version */
                 readonly search?: string;
             };
             readonly header?: never;
