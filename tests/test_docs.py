@@ -90,7 +90,7 @@ def test_search_is_described_alike_wherever_it_is_offered():
         for parameter in openapi["paths"]["/models"]["get"]["parameters"]
         if parameter["name"] == "search"
     ]
-    words = "nly those with this text in their name, or in a label or description of a version"
+    words = "nly those with this text in their name, or in a label, description or tag of a version"
     assert option.help == f"o{words}"
     assert described == f"O{words}"
     assert f"O{words}." in Norman.models.__doc__

@@ -325,7 +325,7 @@ class Norman(AsyncioCatalogue):
         Parameters
         ----------
         search
-            Only those with this text in their name, or in a label or description of a version.
+            Only those with this text in their name, or in a label, description or tag of a version.
         limit, cursor
             At most so many; ``next_cursor`` of one page gives the next one.
         """

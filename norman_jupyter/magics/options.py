@@ -198,8 +198,8 @@ COMMANDS: tuple[Command, ...] = (
                 name="--search",
                 metavar="S",
                 content="model",
-                help="only those with this text in their name, or in a label or description of a "
-                "version",
+                help="only those with this text in their name, or in a label, description or "
+                "tag of a version",
             ),
         ),
         examples=("%norman models", "%norman models --search digit"),

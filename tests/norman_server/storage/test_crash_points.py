@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import os
 import signal
@@ -56,7 +57,7 @@ def upload_until(home: Path, step: str, *, resumed: bool) -> None:
 @pytest.mark.parametrize("step", ["half", "written", "synced", "renamed", "kept", "noted"])
 async def test_upload_goes_on_after_a_kill(tmp_path, step, resumed):
     home = tmp_path / "home"
-    upload_until(home, step, resumed=resumed)
+    await asyncio.to_thread(upload_until, home, step, resumed=resumed)
     with open_storage(home) as storage:
         registry = Registry(storage)
         state = await registry.upload_state(DIGEST)

@@ -203,12 +203,15 @@ async def test_a_damaged_database_is_told_as_such(path):
     with path.open("r+b") as file:
         file.seek(4096 * 4)
         file.write(b"\xff" * (size_bytes - 4096 * 4))
+    # Opening reads as well: which of the two meets a damaged page depends on where the pages lie.
+    with pytest.raises(InternalError, match=r"norman\.db is damaged\. Restore a copy"):
+        await read_all(path)
+
+
+async def read_all(path):
     damaged = open_at(path)
     try:
-        with pytest.raises(InternalError, match=r"norman\.db is damaged\. Restore a copy"):
-            await damaged.read(
-                lambda connection: connection.execute(text("SELECT * FROM blobs")).all()
-            )
+        await damaged.read(lambda connection: connection.execute(text("SELECT * FROM blobs")).all())
     finally:
         damaged.close()
 
