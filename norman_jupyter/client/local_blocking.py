@@ -28,7 +28,7 @@ from norman_jupyter.client.local import (
     took_too_long,
 )
 from norman_protocol.errors import NormanError
-from norman_protocol.frames import Buffer, FrameDecoder
+from norman_protocol.frames import Buffer, FrameDecoder, drop_bytes
 from norman_protocol.messages import Message, decode_message, encode_message
 
 __all__ = ["BlockingLinks"]
@@ -174,7 +174,7 @@ class _Link:
             except BlockingIOError:
                 _check_limit(limit)
                 continue
-            rest = _after(rest, sent)
+            rest = drop_bytes(rest, sent)
 
     def _receive(self, limit: float) -> Message:
         decoder = self._decoder
@@ -225,13 +225,3 @@ def _connect(target: Target) -> socket.socket:
 def _check_limit(limit: float) -> None:
     if time.monotonic() >= limit:
         raise TimeoutError
-
-
-def _after(pieces: Sequence[Buffer], sent: int) -> list[Buffer]:
-    """Drop the first ``sent`` bytes."""
-    for index, piece in enumerate(pieces):
-        view = memoryview(piece).cast("B")
-        if sent < view.nbytes:
-            return [view[sent:], *pieces[index + 1 :]]
-        sent -= view.nbytes
-    return []

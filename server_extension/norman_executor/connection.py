@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 
 from norman_protocol.errors import NormanError, ProtocolViolation
-from norman_protocol.frames import Buffer, FrameDecoder, FrameLimits, buffer_bytes
+from norman_protocol.frames import Buffer, FrameDecoder, FrameLimits, buffer_bytes, drop_bytes
 from norman_protocol.messages import Message, decode_message, encode_message, failure_from_error
 
 __all__ = ["Connection"]
@@ -166,7 +166,7 @@ class Connection:
                 # The reader learns of the peer's end too; closing here could re-enter a sender.
                 self._loop.call_soon(self.close)
                 return []
-            pieces = _after(pieces, sent)
+            pieces = drop_bytes(pieces, sent)
         return []
 
     def _writable(self) -> None:
@@ -177,13 +177,3 @@ class Connection:
             self._loop.remove_writer(self._socket.fileno())
         if self._backlog_bytes <= _BACKLOG_HIGH_BYTES:
             self._resume_reading()
-
-
-def _after(pieces: Sequence[Buffer], sent: int) -> Sequence[Buffer]:
-    """Drop the first ``sent`` bytes."""
-    for index, piece in enumerate(pieces):
-        size_bytes = buffer_bytes(piece)
-        if sent < size_bytes:
-            return [memoryview(piece).cast("B")[sent:], *pieces[index + 1 :]]
-        sent -= size_bytes
-    return []

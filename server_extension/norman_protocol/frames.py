@@ -25,6 +25,7 @@ __all__ = [
     "assemble_frame",
     "buffer_bytes",
     "decode_frame",
+    "drop_bytes",
     "encode_frame",
     "frame_bytes",
     "join_frame",
@@ -357,3 +358,19 @@ def buffer_bytes(buffer: Buffer) -> int:
     (3, 4)
     """
     return buffer.nbytes if isinstance(buffer, memoryview) else len(buffer)
+
+
+def drop_bytes(pieces: Sequence[Buffer], sent: int) -> Sequence[Buffer]:
+    """Return what is left of the pieces after their first ``sent`` bytes; nothing is copied.
+
+    Examples
+    --------
+    >>> [bytes(piece) for piece in drop_bytes([b"abc", b"de"], 4)]
+    [b'e']
+    """
+    for index, piece in enumerate(pieces):
+        size_bytes = buffer_bytes(piece)
+        if sent < size_bytes:
+            return [memoryview(piece).cast("B")[sent:], *pieces[index + 1 :]]
+        sent -= size_bytes
+    return []
