@@ -9,6 +9,7 @@ __all__ = [
     "BlobNotFound",
     "BundleInvalid",
     "Cancelled",
+    "ConfigurationInvalid",
     "Conflict",
     "ExecutorUnavailable",
     "Forbidden",
@@ -119,6 +120,14 @@ class RequestInvalid(NormanError):
     """The request doesn't say what it must, or says something unknown."""
 
     code = "request_invalid"
+    field: str = ""
+    nearest: list[str] = []  # noqa: RUF012 - a default that is never mutated
+
+
+class ConfigurationInvalid(NormanError):
+    """A model's configuration contradicts itself, its model, or what there is."""
+
+    code = "configuration_invalid"
     field: str = ""
     nearest: list[str] = []  # noqa: RUF012 - a default that is never mutated
 

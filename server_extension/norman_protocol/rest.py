@@ -53,6 +53,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
+from norman_protocol.declaration import Declaration
 from norman_protocol.decoding import JsonValue
 from norman_protocol.messages import (
     Caller,
@@ -179,6 +180,7 @@ class PublishRequest:
     trust: bool = False
     activate: bool = True
     origin: Origin = field(default_factory=Origin)
+    declaration: Declaration | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -247,6 +249,7 @@ class VersionDetail:
     """Digests of files that were found damaged on the server's disk: upload them again."""
     long_description: str | None = None
     aliases: tuple[str, ...] = ()
+    declaration: Declaration | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
+from math import prod
 
 from norman_protocol.decoding import JsonValue
 from norman_protocol.errors import InputInvalid
+from norman_protocol.media import MEDIA, Layout, Modality
 from norman_protocol.values import Value, describe_value
 
-__all__ = ["Modality", "Parameter", "Signature", "check_inputs", "describe_parameter"]
-
-
-class Modality(enum.Enum):
-    """What a parameter is to a person."""
-
-    TENSOR = "tensor"
-    TEXT = "text"
-    INTEGER = "integer"
-    FLOAT = "float"
-    BOOLEAN = "boolean"
-    JSON = "json"
-    FILE = "file"
+__all__ = [
+    "Modality",
+    "Parameter",
+    "Signature",
+    "check_inputs",
+    "describe_parameter",
+    "layout_shape",
+    "model_parameters",
+    "model_signature",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +41,21 @@ class Parameter:
         code applies it).
     nullable
         Whether null (None) is a value of it.
+    encoding
+        A name of `norman_protocol.media.ENCODINGS`: what files of it are (an input takes other
+        encodings of its modality too), what an output is written as. None where that is open.
+    layout
+        For images, sound and video: the tensor that the model gets or gives. None where the model
+        takes the file itself.
+    parameter
+        The model's own name for it, where that is another one.
+    rate_parameter
+        The model's own name for the sample rate (Hz, an integer) or frame rate (1/s, a float)
+        that goes with a sound or video; None where the model has none.
+    hidden
+        Whether forms leave it out; its default applies.
+    labels
+        What the places along the last axis of a tensor stand for, such as names of classes.
     """
 
     name: str
@@ -53,6 +66,12 @@ class Parameter:
     default: JsonValue = None
     nullable: bool = False
     description: str = ""
+    encoding: str | None = None
+    layout: Layout | None = None
+    parameter: str | None = None
+    rate_parameter: str | None = None
+    hidden: bool = False
+    labels: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +92,10 @@ _KINDS: dict[Modality, tuple[str, ...]] = {
     Modality.BOOLEAN: ("json", "tensor"),
     Modality.JSON: ("json", "text", "tensor"),
     Modality.FILE: ("bytes", "json"),
+    # A tensor is a medium that is decoded already, in the layout that the model takes.
+    Modality.IMAGE: ("bytes", "json", "tensor"),
+    Modality.AUDIO: ("bytes", "json", "tensor"),
+    Modality.VIDEO: ("bytes", "json", "tensor"),
 }
 
 
@@ -85,6 +108,8 @@ def describe_parameter(parameter: Parameter) -> str:
     ...                              shape=("batch", 64)))
     'float32[batch,64]'
     """
+    if parameter.modality in MEDIA and parameter.encoding is not None:
+        return f"{parameter.modality.value} ({parameter.encoding})"
     if parameter.modality is not Modality.TENSOR:
         return str(parameter.modality.value)
     dtype = parameter.dtype or "tensor"
@@ -92,6 +117,62 @@ def describe_parameter(parameter: Parameter) -> str:
         return dtype if parameter.dtype is None else f"{dtype}[…]"
     sizes = ",".join("?" if size is None else str(size) for size in parameter.shape)
     return f"{dtype}[{sizes}]"
+
+
+def model_signature(signature: Signature) -> Signature:
+    """Return what the model itself takes and gives, with its own names: media as tensors.
+
+    Examples
+    --------
+    >>> image = Parameter(name="Photo", modality=Modality.IMAGE, layout=Layout(), parameter="x")
+    >>> describe_parameter(model_signature(Signature(inputs=(image,))).inputs[0])
+    'float32[1,3,?,?]'
+    """
+    return Signature(
+        inputs=tuple(own for one in signature.inputs for own in model_parameters(one)),
+        outputs=tuple(own for one in signature.outputs for own in model_parameters(one)),
+    )
+
+
+def model_parameters(parameter: Parameter) -> tuple[Parameter, ...]:
+    """Return what one parameter is to the model: itself, or a tensor and maybe its rate."""
+    name = parameter.parameter or parameter.name
+    if parameter.layout is None:
+        return (replace(parameter, name=name, parameter=None),)
+    tensor = Parameter(
+        name=name,
+        modality=Modality.TENSOR,
+        dtype=parameter.layout.dtype,
+        shape=layout_shape(parameter.modality, parameter.layout),
+        required=parameter.required,
+        description=parameter.description,
+    )
+    if parameter.rate_parameter is None:
+        return (tensor,)
+    modality = Modality.INTEGER if parameter.modality is Modality.AUDIO else Modality.FLOAT
+    rate = Parameter(name=parameter.rate_parameter, modality=modality, required=parameter.required)
+    return tensor, rate
+
+
+def layout_shape(modality: Modality, layout: Layout) -> tuple[int | None, ...]:
+    """Return the shape of the tensor that a layout makes; None is a size that each file has.
+
+    Examples
+    --------
+    >>> layout_shape(Modality.IMAGE, Layout(height=8, width=8, channels="L", flatten=True))
+    (1, 64)
+    """
+    sizes: dict[str, int | None] = {"N": 1, "H": layout.height, "W": layout.width}
+    if modality is not Modality.AUDIO:
+        sizes["C"] = len(layout.channels)
+    elif layout.mono:
+        sizes["C"] = 1
+    shape = [sizes.get(axis) for axis in layout.axes]
+    if not layout.flatten:
+        return tuple(shape)
+    batch = shape[: layout.axes.startswith("N")]
+    rest = [size for size in shape[len(batch) :] if size is not None]
+    return (*batch, prod(rest) if len(rest) + len(batch) == len(shape) else None)
 
 
 def check_inputs(signature: Signature, values: Mapping[str, Value]) -> None:
@@ -139,6 +220,8 @@ def _check_value(parameter: Parameter, value: Value) -> None:
         if value.shape not in ((), (1,)):
             raise _misfit(parameter, value, " Send one number.")
         return
+    if parameter.layout is not None:
+        parameter = model_parameters(parameter)[0]
     if parameter.modality is not Modality.TENSOR:
         return
     if parameter.dtype is not None and parameter.dtype != value.dtype:

@@ -29,6 +29,7 @@ _KINDS = frozenset(get_args(Kind))
 _MAX_RANK = 64
 _MAX_NAME_CHARACTERS = 200
 _MAX_FILE_NAME_CHARACTERS = 1024
+_MAX_ENCODING_CHARACTERS = 32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +44,9 @@ class Value:
         Element type (a name of `norman_protocol.tensors.DTYPES`) and shape; for tensors only.
     file_name
         For bytes that were a file: its last path component. Never used as a path.
+    encoding
+        For bytes and text that are known to be of one: a name of
+        `norman_protocol.media.ENCODINGS`.
     buffer
         The bytes. Read-only where it was received.
     """
@@ -51,6 +55,7 @@ class Value:
     dtype: str | None = None
     shape: tuple[int, ...] | None = None
     file_name: str | None = None
+    encoding: str | None = None
     buffer: Buffer = b""
 
     @property
@@ -75,7 +80,11 @@ def describe_value(value: Value) -> str:
 
 
 def _descriptor(
-    kind: Kind, dtype: str | None, shape: tuple[int, ...] | None, file_name: str | None
+    kind: Kind,
+    dtype: str | None,
+    shape: tuple[int, ...] | None,
+    file_name: str | None,
+    encoding: str | None,
 ) -> dict[str, Any]:
     descriptor: dict[str, Any] = {"kind": kind}
     if kind == "tensor":
@@ -83,14 +92,21 @@ def _descriptor(
         descriptor["shape"] = shape
     if file_name is not None:
         descriptor["file_name"] = file_name
+    if encoding is not None:
+        descriptor["encoding"] = encoding
     return descriptor
 
 
 @lru_cache(maxsize=4096)
 def _descriptor_text(
-    kind: Kind, dtype: str | None, shape: tuple[int, ...] | None, file_name: str | None
+    kind: Kind,
+    dtype: str | None,
+    shape: tuple[int, ...] | None,
+    file_name: str | None,
+    encoding: str | None,
 ) -> str:
-    return dump_json(_descriptor(kind, dtype, shape, file_name), surrogates="replace").decode()
+    descriptor = _descriptor(kind, dtype, shape, file_name, encoding)
+    return dump_json(descriptor, surrogates="replace").decode()
 
 
 def join_values(values: Mapping[str, Value]) -> tuple[dict[str, Any], list[Buffer]]:
@@ -99,7 +115,7 @@ def join_values(values: Mapping[str, Value]) -> tuple[dict[str, Any], list[Buffe
     The order of the mapping is the order of the buffers.
     """
     descriptors = {
-        name: _descriptor(value.kind, value.dtype, value.shape, value.file_name)
+        name: _descriptor(value.kind, value.dtype, value.shape, value.file_name, value.encoding)
         for name, value in values.items()
     }
     return descriptors, [value.buffer for value in values.values()]
@@ -117,7 +133,7 @@ def write_descriptors(values: Mapping[str, Value]) -> str:
     """
     texts = [
         f"{encode_basestring(name)}:"
-        f"{_descriptor_text(value.kind, value.dtype, value.shape, value.file_name)}"
+        f"{_descriptor_text(value.kind, value.dtype, value.shape, value.file_name, value.encoding)}"
         for name, value in values.items()
     ]
     return f"{{{','.join(texts)}}}"
@@ -153,8 +169,13 @@ def _split_value(name: str, descriptor: Any, buffer: Buffer) -> Value:
         type(file_name) is not str or len(file_name) > _MAX_FILE_NAME_CHARACTERS
     ):
         raise ProtocolViolation(f"Value {name!r} has a file name that is no text, or too long.")
+    encoding = descriptor.get("encoding")
+    if encoding is not None and (
+        type(encoding) is not str or len(encoding) > _MAX_ENCODING_CHARACTERS
+    ):
+        raise ProtocolViolation(f"Value {name!r} has an encoding that is no text, or too long.")
     # mypy doesn't narrow by a set: the kind is one of Kind's.
-    return Value(kind=cast("Kind", kind), file_name=file_name, buffer=buffer)
+    return Value(kind=cast("Kind", kind), file_name=file_name, encoding=encoding, buffer=buffer)
 
 
 _tensor_bytes = lru_cache(maxsize=4096)(tensor_bytes)

@@ -13,6 +13,8 @@ import ml_dtypes
 import numpy as np
 
 from norman_protocol.arrays import array_to_value
+from norman_protocol.declaration import Declaration, DeclaredParameter
+from norman_protocol.media import Layout, MediaLimits
 from norman_protocol.messages import (
     Accepted,
     Caller,
@@ -21,10 +23,14 @@ from norman_protocol.messages import (
     Configure,
     Configured,
     Copying,
+    Decode,
+    Decoded,
     Deploy,
     DeploymentStatus,
     DeviceStatus,
     Done,
+    Encode,
+    Encoded,
     Ended,
     ExecutorLimits,
     Failure,
@@ -83,6 +89,25 @@ VALUES = {
     "file": Value(kind="bytes", file_name="seven.png", buffer=b"\x89PNG\0" * 20),
     "empty": Value(kind="bytes"),
 }
+PHOTO = Parameter(
+    name="Photo",
+    modality=Modality.IMAGE,
+    encoding="png",
+    layout=Layout(height=8, width=8, resize="fit", mean=(0.5,)),
+    parameter="image",
+)
+FILE = Value(kind="bytes", encoding="png", file_name="seven.png", buffer=b"\x89PNG")
+DECLARATION = Declaration(
+    inputs=(
+        DeclaredParameter(
+            title="Photo",
+            parameter="image",
+            encoding="png",
+            layout={"height": 8, "mean": [0.5]},
+            labels=("cat", "dog"),
+        ),
+    )
+)
 
 MESSAGES: tuple[Message, ...] = (
     Hello(
@@ -126,6 +151,10 @@ MESSAGES: tuple[Message, ...] = (
     ),
     Loaded(id="2", signature=SIGNATURE, load_s=0.5, memory_bytes=1 << 30),
     Predict(id="3", values=VALUES),
+    Decode(id="9", parameters=(PHOTO,), values={"Photo": FILE}),
+    Decoded(id="9", values=VALUES),
+    Encode(id="10", parameters=(PHOTO,), limits=MediaLimits(pixels=1_000_000), values=VALUES),
+    Encoded(id="10", values={"Photo": FILE}),
     Prediction(id="3", model_s=0.125, logs="hi\n", values=VALUES),
     Configure(
         id="4",
@@ -228,6 +257,14 @@ def golden_messages() -> dict[str, Message]:
     found["message_hello_minimal"] = Hello(oldest_protocol=1, newest_protocol=1, token="t")
     found["message_invoke_relayed"] = Invoke(
         id="1", reference="digits", invocation_id="i", capture_limit_bytes=1 << 26
+    )
+    found["message_load_declared"] = Load(
+        id="2",
+        reference="mirror@1",
+        runtime="torchscript",
+        files="/models/v",
+        entry="weights.pt",
+        declaration=DECLARATION,
     )
     found["message_invoke_minimal"] = Invoke(id="1", reference="digits")
     for dtype in DTYPES:

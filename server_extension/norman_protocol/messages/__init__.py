@@ -1,9 +1,10 @@
 """Messages between processes: typed values to frames and back.
 
-Four channels use them. *Data* (kernel or server → executor): Hello, Welcome, Invoke, Cancel,
+Five channels use them. *Data* (kernel or server → executor): Hello, Welcome, Invoke, Cancel,
 Result, Failure. *Control* (server → executor, over an inherited socket pair whose end-of-file ends
 the executor): Configure, Deploy, Start, Stop, Route, Forget, GetStatus and their answers. *Worker*
 (executor → worker, over an inherited socket pair): Load, Loaded, Predict, Prediction, Failure.
+*Codec* (executor → codec worker, likewise): Decode, Decoded, Encode, Encoded, Failure.
 *Transfer* (client →
 server, a Unix socket): Hello, Welcome, Offer with a file's descriptor, Copying, Kept, Failure.
 The journal holds Accepted and Ended as frames in a file.
@@ -38,6 +39,7 @@ from norman_protocol.messages.control import (
 )
 from norman_protocol.messages.data import Cancel, Failure, Hello, Invoke, Result, Welcome
 from norman_protocol.messages.journal import Accepted, Ended
+from norman_protocol.messages.media import Decode, Decoded, Encode, Encoded
 from norman_protocol.messages.transfer import Copying, Kept, Offer
 from norman_protocol.messages.worker import Load, Loaded, Predict, Prediction
 
@@ -49,10 +51,14 @@ __all__ = [
     "Configure",
     "Configured",
     "Copying",
+    "Decode",
+    "Decoded",
     "Deploy",
     "DeploymentStatus",
     "DeviceStatus",
     "Done",
+    "Encode",
+    "Encoded",
     "Ended",
     "ExecutorLimits",
     "Failure",

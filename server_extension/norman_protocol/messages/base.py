@@ -30,11 +30,15 @@ class Caller:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timings:
-    """Durations of one call on the executor's monotonic clock, in seconds."""
+    """Durations of one call on the executor's monotonic clock, in seconds.
+
+    ``codec_s`` is what decoding its inputs and encoding its outputs took, waiting included.
+    """
 
     queue_s: float = 0.0
     model_s: float = 0.0
     total_s: float = 0.0
+    codec_s: float = 0.0
 
 
 class Message:

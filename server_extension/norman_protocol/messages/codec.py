@@ -6,10 +6,10 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from norman_protocol.decoding import decode, encode
+from norman_protocol.decoding import decode, dump_json, encode
 from norman_protocol.errors import NormanError, ProtocolViolation, RequestInvalid
 from norman_protocol.frames import Buffer, Frame, assemble_frame, buffer_bytes, encode_frame
-from norman_protocol.messages import control, data, journal, transfer, worker
+from norman_protocol.messages import control, data, journal, media, transfer, worker
 from norman_protocol.messages.base import Message
 from norman_protocol.messages.data import Failure
 from norman_protocol.messages.writing import HEADER_WRITERS
@@ -27,7 +27,7 @@ _NO_VALUES: dict[str, Value] = {}
 # Not Message.__subclasses__(): a dataclass with slots leaves its first, unslotted self in there.
 _CLASSES: dict[str, type[Message]] = {
     cls.TYPE: cls
-    for module in (control, data, journal, transfer, worker)
+    for module in (control, data, journal, media, transfer, worker)
     for cls in (getattr(module, name) for name in module.__all__)
     if issubclass(cls, Message)
 }
@@ -66,14 +66,15 @@ def encode_message(message: Message) -> list[Buffer]:
     Cancel(id='7')
     """
     write = HEADER_WRITERS.get(type(message))
-    if write is None:
+    if write is None and type(message) not in _CARRIES_VALUES:
         return encode_frame(_header(message))
+    header = write(message) if write is not None else _open_header(message)
     values: Mapping[str, Value] = message.values  # type: ignore[attr-defined]
     if not values:
-        return assemble_frame(f'{write(message)},"values":{{}}}}'.encode("utf-8", "replace"), ())
+        return assemble_frame(f'{header},"values":{{}}}}'.encode("utf-8", "replace"), ())
     buffers = [value.buffer for value in values.values()]
     sizes = ",".join([str(buffer_bytes(buffer)) for buffer in buffers])
-    text = f'{write(message)},"values":{write_descriptors(values)},"buffers":[{sizes}]}}'
+    text = f'{header},"values":{write_descriptors(values)},"buffers":[{sizes}]}}'
     return assemble_frame(text.encode("utf-8", "replace"), buffers)
 
 
@@ -88,6 +89,11 @@ def _header(message: Message) -> dict[str, Any]:
         if value is not default and (value or value != default):
             header[item.name] = encode(value)
     return header
+
+
+def _open_header(message: Message) -> str:
+    """Return the header of a rare message that carries values, without the closing brace."""
+    return dump_json(_header(message), surrogates="replace").decode().removesuffix("}")
 
 
 def decode_message(frame: Frame) -> Message:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
+from norman_protocol.declaration import Declaration
 from norman_protocol.messages.base import Message, VersionState
 from norman_protocol.signature import Signature
 
@@ -45,6 +46,10 @@ class ExecutorLimits:
     capture_limit_bytes: int = 1 << 20
     body_limit_bytes: int = 2 << 30
     log_limit_bytes: int = 64 * 1024
+    codec_workers: int = 2
+    media_pixels: int = 64_000_000
+    media_seconds: float = 600.0
+    media_decoded_bytes: int = 1 << 30
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +80,8 @@ class Configured(Message):
 class Deploy(Message):
     """Make a version known, so that it can be started; the same version again replaces it.
 
-    ``signature`` is None until a replica has described it. Answered by Done.
+    ``signature`` is None until a replica has described it; then it is what the model and its
+    ``declaration`` say together. Answered by Done.
     """
 
     TYPE: ClassVar[str] = "deploy"
@@ -88,6 +94,7 @@ class Deploy(Message):
     entry: str
     log_path: str
     signature: Signature | None = None
+    declaration: Declaration | None = None
     device: str = "cpu"
     threads: int = 0
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar
 
+from norman_protocol.declaration import Declaration
 from norman_protocol.messages.base import Message
 from norman_protocol.signature import Signature
 from norman_protocol.values import Value
@@ -28,6 +29,7 @@ class Load(Message):
     runtime: str
     files: str
     entry: str
+    declaration: Declaration | None = None
     device: str = "cpu"
     threads: int = 0
     log_limit_bytes: int = 64 * 1024
@@ -35,7 +37,10 @@ class Load(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Loaded(Message):
-    """The version stands ready in this worker."""
+    """The version stands ready in this worker.
+
+    ``signature`` is what the model and its declaration say together.
+    """
 
     TYPE: ClassVar[str] = "loaded"
     id: str

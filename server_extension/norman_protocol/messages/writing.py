@@ -31,10 +31,11 @@ def _number(value: float) -> str:
 
 
 def _write_timings(timings: Timings) -> str:
-    return (
+    text = (
         f'{{"queue_s":{_number(timings.queue_s)},"model_s":{_number(timings.model_s)},'
-        f'"total_s":{_number(timings.total_s)}}}'
+        f'"total_s":{_number(timings.total_s)}'
     )
+    return f'{text},"codec_s":{_number(timings.codec_s)}}}' if timings.codec_s else f"{text}}}"
 
 
 @lru_cache(maxsize=1024)

@@ -12,6 +12,7 @@ __all__ = ["CODES", "STATUSES", "error_body", "status_of"]
 
 STATUSES: dict[type[NormanError], int] = {
     errors.RequestInvalid: 400,
+    errors.ConfigurationInvalid: 400,
     errors.NameInvalid: 400,
     errors.BundleInvalid: 400,
     errors.ProtocolViolation: 400,
