@@ -19,6 +19,7 @@ from norman_jupyter.magics.cataloguing import CATALOGUE_RUNNERS
 from norman_jupyter.magics.context import Context, Outcome, Runner
 from norman_jupyter.magics.parsing import Arguments
 from norman_jupyter.magics.recalling import RECALLING_RUNNERS, find_invocation
+from norman_jupyter.magics.upkeep import UPKEEP_RUNNERS
 from norman_jupyter.magics.words import Word
 from norman_jupyter.previews.listings import FoundModels, ShownModel
 from norman_protocol.arrays import name_type
@@ -184,6 +185,7 @@ def _reference(arguments: Arguments, context: Context) -> str:
 RUNNERS: Mapping[str, Runner] = {
     **CATALOGUE_RUNNERS,
     **RECALLING_RUNNERS,
+    **UPKEEP_RUNNERS,
     "download": _download,
     "invoke": _invoke,
     "logs": _logs,

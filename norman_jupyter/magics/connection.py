@@ -19,6 +19,9 @@ if TYPE_CHECKING:
         AliasChange,
         AliasHistory,
         AliasPage,
+        Deletion,
+        DiskUsage,
+        GarbageReport,
         InvocationDetail,
         InvocationPage,
         LogText,
@@ -154,6 +157,18 @@ class Client(Protocol):
         tags: Sequence[str] | None = None,
     ) -> VersionDetail:
         """Change what is said of a version."""
+
+    def delete(self, reference: str, *, stop: bool = False) -> Deletion:
+        """Delete a version."""
+
+    def delete_model(self, name: str) -> Deletion:
+        """Delete a model."""
+
+    def disk(self, name: str | None = None) -> DiskUsage:
+        """Return what takes the disk."""
+
+    def collect_garbage(self, *, dry_run: bool = False) -> GarbageReport:
+        """Remove what no version needs."""
 
     def close(self) -> None:
         """Close the connections."""

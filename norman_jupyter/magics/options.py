@@ -367,6 +367,52 @@ COMMANDS: tuple[Command, ...] = (
         ),
     ),
     Command(
+        name="rm",
+        summary="Delete a version, or a whole model",
+        details=(
+            "A version that an alias leads to, or that a replica serves, is not deleted; the\n"
+            "message says which. Numbers are never given again, and recorded calls stay. Files\n"
+            "that no other version has are removed a day later (%norman gc)."
+        ),
+        positionals=(
+            Positional(
+                name="REF",
+                help="a version: name@3; with --all the name of a model",
+                content="reference",
+            ),
+        ),
+        options=(
+            Option(name="--stop", help="stop a replica of it that has nothing to do"),
+            Option(name="--all", help="delete the model with all its versions and aliases"),
+            Option(name="--yes", help="with --all: don't ask"),
+        ),
+        examples=("%norman rm digits@1", "%norman rm digits --all"),
+        changes=True,
+    ),
+    Command(
+        name="gc",
+        summary="Remove files that no version needs any more",
+        details=(
+            "The server does so by itself now and then. A file stays for a grace (a day) after\n"
+            "somebody last asked for it; what a version has is never touched."
+        ),
+        options=(Option(name="--dry-run", help="only say what would go"),),
+        examples=("%norman gc --dry-run",),
+    ),
+    Command(
+        name="du",
+        summary="Show what takes the disk",
+        positionals=(
+            Positional(
+                name="MODEL",
+                help="list the versions of this model only",
+                content="model",
+                required=False,
+            ),
+        ),
+        examples=("%norman du", "%norman du digits"),
+    ),
+    Command(
         name="logs",
         summary="Show what a version has written while loading and serving",
         positionals=(_REFERENCE,),

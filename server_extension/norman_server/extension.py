@@ -137,6 +137,19 @@ class NormanExtension(ExtensionApp):
     scrub_bytes_per_s = Float(
         20e6, min=1e5, help="How fast stored files are read to find damage. Bytes per second."
     ).tag(config=True)
+    gc_interval_s = Float(
+        3600.0,
+        min=0.0,
+        help=(
+            "Pause between two clean-ups of files that no version needs any more; 0 for none. "
+            "Seconds."
+        ),
+    ).tag(config=True)
+    gc_grace_s = Float(
+        86400.0,
+        min=0.0,
+        help="Files that no version needs stay so long after they were last asked for. Seconds.",
+    ).tag(config=True)
     blob_limit_bytes = _bytes(1 << 40, "Largest file of an upload.")
 
     @validate("home")
@@ -241,6 +254,8 @@ class NormanExtension(ExtensionApp):
             scrub_interval_s=self.scrub_interval_s,
             scrub_bytes_per_s=self.scrub_bytes_per_s,
             abandoned_upload_s=self.abandoned_upload_s,
+            gc_interval_s=self.gc_interval_s,
+            gc_grace_s=self.gc_grace_s,
             allowed_interpreters=tuple(self.allowed_interpreters),
         )
 

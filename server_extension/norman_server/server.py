@@ -65,6 +65,8 @@ class ServerSettings:
     scrub_interval_s: float = 0.0
     scrub_bytes_per_s: float = 20e6
     abandoned_upload_s: float = 86400.0
+    gc_interval_s: float = 3600.0
+    gc_grace_s: float = 86400.0
     allowed_interpreters: Sequence[str] = ()
     executor_command: Sequence[str] = EXECUTOR_COMMAND
 
@@ -106,6 +108,7 @@ class NormanServer:
         self._handover: HandoverServer | None = None
         self._scrubbing: asyncio.Task[None] | None = None
         self._forgetting: asyncio.Task[None] | None = None
+        self._collecting: asyncio.Task[None] | None = None
         self.slot = ServiceSlot(token=self._token, user=_owner(), limits=settings.api)
 
     def start(self) -> None:
@@ -121,7 +124,13 @@ class NormanServer:
         """End everything that was started, processes and threads included."""
         self.withdraw()
         self.slot.empty("The server is stopping.")
-        for task in (self._starting, self._importing, self._forgetting, self._scrubbing):
+        for task in (
+            self._starting,
+            self._importing,
+            self._forgetting,
+            self._collecting,
+            self._scrubbing,
+        ):
             if task is not None:
                 task.cancel()
                 with contextlib.suppress(asyncio.CancelledError):
@@ -174,6 +183,9 @@ class NormanServer:
         retention = Retention(self._storage, settings.retention)
         self._forgetting = asyncio.create_task(
             retention.run(settings.retention_interval_s), name="norman-retention"
+        )
+        self._collecting = asyncio.create_task(
+            services.collector.run(settings.gc_interval_s), name="norman-clean-up"
         )
         self._handover = HandoverServer(
             _transfer_path(socket_path),
@@ -231,7 +243,9 @@ class NormanServer:
     def _build(self, storage: Storage, socket_path: Path) -> Services:
         # Imported here: these pull in the database's libraries, and Jupyter is not to wait.
         from norman_server.invocations.service import InvocationLog
+        from norman_server.registry.collecting import Collector
         from norman_server.registry.service import Registry
+        from norman_server.registry.usage import disk_usage
 
         settings = self._settings
         registry = Registry(storage)
@@ -247,6 +261,7 @@ class NormanServer:
                 kernel_programs=self._kernel_programs, allowed=settings.allowed_interpreters
             ),
             load_timeout_s=settings.executor.load_timeout_s,
+            idle_timeout_s=settings.executor.replica_idle_timeout_s,
             announce=self._announce,
         )
         supervisor = Supervisor(
@@ -288,6 +303,8 @@ class NormanServer:
             submissions=submissions,
             relay=relay,
             supervisor=supervisor,
+            collector=Collector(storage, grace_s=settings.gc_grace_s),
+            disk_usage=lambda name: storage.files.run(lambda: disk_usage(storage, name)),
         )
 
     async def _stop_services(self, services: Services) -> None:

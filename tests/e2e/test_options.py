@@ -59,6 +59,7 @@ SCRUBBING = {
     "scrub_bytes_per_s": "1000000",
     "abandoned_upload_s": "0.5",
 }
+CLEANING = {"gc_interval_s": "0.1", "gc_grace_s": "0"}
 MODEL = b"""
 import os, sys, time
 
@@ -111,7 +112,7 @@ def call(client, model="m", timeout_s=30, **inputs):
 
 def test_every_option_is_tried_here():
     own = NormanExtension.class_own_traits(config=True)
-    tried = {*OPTIONS, *AGES, *SIZES, *SCRUBBING, "allowed_interpreters", "home"}
+    tried = {*OPTIONS, *AGES, *SIZES, *SCRUBBING, *CLEANING, "allowed_interpreters", "home"}
     assert tried == set(own)
     assert all(trait.help for trait in own.values())
 

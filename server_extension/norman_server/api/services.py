@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
 
 from norman_protocol.errors import ExecutorUnavailable, NormanError, QueueFull
+from norman_protocol.rest import DiskUsage
 from norman_server.deployments.service import Deployments
 from norman_server.executor.relay import Relay
 from norman_server.executor.supervisor import Supervisor
 from norman_server.invocations.service import InvocationLog
 from norman_server.invocations.submissions import Submissions
+from norman_server.registry.collecting import Collector
 from norman_server.registry.service import Registry
 
 __all__ = [
@@ -47,6 +49,8 @@ class Services:
     submissions: Submissions
     relay: Relay
     supervisor: Supervisor
+    collector: Collector
+    disk_usage: Callable[[str | None], Awaitable[DiskUsage]]
 
 
 class BodyBudget:

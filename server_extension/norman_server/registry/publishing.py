@@ -16,6 +16,7 @@ from norman_server.domain.records import (
     Publication,
     VersionRecord,
 )
+from norman_server.registry.uploads import check_blobs
 
 if TYPE_CHECKING:
     from norman_server.storage.db.registry.rows import RegistryRows
@@ -32,11 +33,14 @@ def publish_version(rows: RegistryRows, publication: Publication) -> tuple[Versi
         The version, and whether it is to be loaded now: it is new, or had failed.
     """
     now = publication.published_at
-    model = rows.models.find(publication.name) or rows.models.add(publication.name, now)
+    model = rows.models.find_any(publication.name) or rows.models.add(publication.name, now)
     rows.models.touch(model.name, now)
     activation = rows.models.take_activation(model.id) if publication.activate else None
     same = rows.versions.by_identity(model.id, publication.identity)
     if same is None:
+        # Again, within the transaction: clean-up may have removed one that was there just now.
+        digests = sorted({entry.digest for entry in publication.manifest.files})
+        check_blobs(publication.manifest, rows.blobs.sizes(digests))
         number = rows.models.take_number(model.id)
         added = rows.versions.add(model.id, publication, number=number, activation=activation)
         return rows.versions.get(added), True

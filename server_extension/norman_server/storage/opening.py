@@ -90,6 +90,9 @@ def open_storage(
     blobs = LocalBlobStore(layout.blobs, abandoned_s=abandoned_s, checkpoint=checkpoint)
     registry = Database(layout.registry_path, RegistryRows, migrations=registry_tables.MIGRATIONS)
     try:
+        blobs.recover_discarded(
+            lambda digests: registry.read_now(lambda rows: rows.blobs.noted(digests))
+        )
         invocations = Database(
             layout.invocations_path, InvocationRows, migrations=invocation_tables.MIGRATIONS
         )

@@ -95,6 +95,7 @@ class World:
             storage=storage,
             interpreters=Interpreters(kernel_programs=list),
             load_timeout_s=5.0,
+            idle_timeout_s=900.0,
             announce=self.changes.append,
         )
         self.deployments.attach(self.executor)
