@@ -345,6 +345,24 @@ export interface paths {
         readonly patch?: never;
         readonly trace?: never;
     };
+    readonly "/doctor": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        /** What of the home isn't as it should be */
+        readonly get: operations["getDoctor"];
+        readonly put?: never;
+        /** Mend what is safe to mend */
+        readonly post: operations["postDoctor"];
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
     readonly "/garbage": {
         readonly parameters: {
             readonly query?: never;
@@ -818,6 +836,31 @@ export interface components {
             readonly tree_bytes: number;
             readonly log_bytes: number;
         };
+        /** @description What an examination of the home found; nothing, where all is well. */
+        readonly DoctorReport: {
+            readonly checks: readonly string[];
+            readonly findings: readonly components["schemas"]["Finding"][];
+            readonly deep?: boolean;
+        };
+        /**
+         * @description Something that isn't as it should be.
+         *
+         *     A *note* is in order by itself soon, a *warning* isn't, an *error* keeps something from working.
+         */
+        readonly Finding: {
+            readonly check: string;
+            /** @enum {unknown} */
+            readonly severity: "note" | "warning" | "error";
+            readonly subject: string;
+            readonly message: string;
+            readonly advice?: string;
+            readonly repairable?: boolean;
+            readonly repaired?: boolean;
+        };
+        /** @description Examine the home and mend what is safe to mend; ``deep`` reads every stored byte. */
+        readonly DoctorRequest: {
+            readonly deep?: boolean;
+        };
         /** @description What clean-up removed, or would remove. Sizes as the files have them. */
         readonly GarbageReport: {
             readonly dry_run: boolean;
@@ -972,6 +1015,9 @@ export type RollbackRequest = components['schemas']['RollbackRequest'];
 export type AliasHistory = components['schemas']['AliasHistory'];
 export type DiskUsage = components['schemas']['DiskUsage'];
 export type VersionUsage = components['schemas']['VersionUsage'];
+export type DoctorReport = components['schemas']['DoctorReport'];
+export type Finding = components['schemas']['Finding'];
+export type DoctorRequest = components['schemas']['DoctorRequest'];
 export type GarbageReport = components['schemas']['GarbageReport'];
 export type GarbageRequest = components['schemas']['GarbageRequest'];
 export type LogText = components['schemas']['LogText'];
@@ -1652,6 +1698,55 @@ export interface operations {
                 };
                 content: {
                     readonly "application/json": components["schemas"]["DiskUsage"];
+                };
+            };
+            readonly default: components["responses"]["Error"];
+        };
+    };
+    readonly getDoctor: {
+        readonly parameters: {
+            readonly query?: {
+                /** @description 1: read every stored byte */
+                readonly deep?: number;
+            };
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description OK */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["DoctorReport"];
+                };
+            };
+            readonly default: components["responses"]["Error"];
+        };
+    };
+    readonly postDoctor: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly requestBody: {
+            readonly content: {
+                readonly "application/json": components["schemas"]["DoctorRequest"];
+            };
+        };
+        readonly responses: {
+            /** @description OK */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["DoctorReport"];
                 };
             };
             readonly default: components["responses"]["Error"];

@@ -27,6 +27,8 @@ from norman_protocol.rest import (
     AliasRequest,
     Deletion,
     DiskUsage,
+    DoctorReport,
+    DoctorRequest,
     EditRequest,
     GarbageReport,
     GarbageRequest,
@@ -156,6 +158,15 @@ class Catalogue:
         request = json_request("POST", "garbage", GarbageRequest(dry_run=dry_run))
         request = replace(request, answer_timeout_s=_UPKEEP_S)
         return (yield from self._ask(GarbageReport, request))
+
+    def doctor(self, repair: bool, deep: bool) -> Steps[DoctorReport]:
+        """Have the home examined."""
+        if repair:
+            request = json_request("POST", "doctor", DoctorRequest(deep=deep))
+        else:
+            request = get_request("doctor", deep=1 if deep else None)
+        request = replace(request, answer_timeout_s=_UPKEEP_S)
+        return (yield from self._ask(DoctorReport, request))
 
     def _ask(self, answer: type[T], request: HttpRequest) -> Steps[T]:
         return read_answer(answer, (yield from self._call(request)))
@@ -400,6 +411,18 @@ class AsyncioCatalogue:
         """
         return await self._run(self._catalogue.collect_garbage(dry_run))
 
+    async def doctor(self, *, repair: bool = False, deep: bool = False) -> DoctorReport:
+        """Have everything that the server keeps checked; an empty list of findings is good.
+
+        Parameters
+        ----------
+        repair
+            Mend what can be mended without losing anything.
+        deep
+            Read every stored byte, so that damage on the disk is found: as long as that takes.
+        """
+        return await self._run(self._catalogue.doctor(repair, deep))
+
 
 class BlockingCatalogue:
     """The methods of `norman_jupyter.BlockingNorman` on versions and aliases."""
@@ -529,3 +552,15 @@ class BlockingCatalogue:
             Only say what would go.
         """
         return self._run(self._catalogue.collect_garbage(dry_run))
+
+    def doctor(self, *, repair: bool = False, deep: bool = False) -> DoctorReport:
+        """Have everything that the server keeps checked; an empty list of findings is good.
+
+        Parameters
+        ----------
+        repair
+            Mend what can be mended without losing anything.
+        deep
+            Read every stored byte, so that damage on the disk is found: as long as that takes.
+        """
+        return self._run(self._catalogue.doctor(repair, deep))

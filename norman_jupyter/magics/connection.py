@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         AliasPage,
         Deletion,
         DiskUsage,
+        DoctorReport,
         GarbageReport,
         InvocationDetail,
         InvocationPage,
@@ -169,6 +170,9 @@ class Client(Protocol):
 
     def collect_garbage(self, *, dry_run: bool = False) -> GarbageReport:
         """Remove what no version needs."""
+
+    def doctor(self, *, repair: bool = False, deep: bool = False) -> DoctorReport:
+        """Check everything that the server keeps."""
 
     def close(self) -> None:
         """Close the connections."""

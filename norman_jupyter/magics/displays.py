@@ -21,6 +21,7 @@ _RENDERERS = {
     "AliasPage": ("norman_jupyter.previews.catalogue", "render_aliases"),
     "Deletion": ("norman_jupyter.previews.upkeep", "render_deletion"),
     "DiskUsage": ("norman_jupyter.previews.upkeep", "render_disk_usage"),
+    "DoctorReport": ("norman_jupyter.previews.upkeep", "render_doctor"),
     "GarbageReport": ("norman_jupyter.previews.upkeep", "render_garbage"),
     "InvocationDetail": ("norman_jupyter.previews.invocations", "render_invocation"),
     "InvocationPage": ("norman_jupyter.previews.listings", "render_invocations"),

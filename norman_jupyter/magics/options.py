@@ -413,6 +413,20 @@ COMMANDS: tuple[Command, ...] = (
         examples=("%norman du", "%norman du digits"),
     ),
     Command(
+        name="doctor",
+        summary="Check that everything that the server keeps fits together",
+        details=(
+            "Files, databases, versions, processes, sockets, disk. What is in order by itself\n"
+            "soon is a note, what keeps something from working an error. In a shell, norman\n"
+            "doctor does the same, also while no server runs."
+        ),
+        options=(
+            Option(name="--repair", help="mend what can be mended without losing anything"),
+            Option(name="--deep", help="read every stored byte"),
+        ),
+        examples=("%norman doctor", "%norman doctor --repair"),
+    ),
+    Command(
         name="logs",
         summary="Show what a version has written while loading and serving",
         positionals=(_REFERENCE,),

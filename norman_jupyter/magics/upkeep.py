@@ -68,5 +68,12 @@ def _du(arguments: Arguments, context: Context) -> Outcome:
     return Outcome(value=context.connection.use(lambda client: client.disk(name)))
 
 
-UPKEEP_RUNNERS: Mapping[str, Runner] = {"du": _du, "gc": _gc, "rm": _rm}
+def _doctor(arguments: Arguments, context: Context) -> Outcome:
+    repair, deep = "--repair" in arguments.flags, "--deep" in arguments.flags
+    return Outcome(
+        value=context.connection.use(lambda client: client.doctor(repair=repair, deep=deep))
+    )
+
+
+UPKEEP_RUNNERS: Mapping[str, Runner] = {"doctor": _doctor, "du": _du, "gc": _gc, "rm": _rm}
 """The function behind each command on deleting and on the disk."""

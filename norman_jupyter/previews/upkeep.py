@@ -5,9 +5,9 @@ from __future__ import annotations
 from norman_jupyter.previews.listings import listing, message
 from norman_jupyter.previews.markup import Bundle, escape, fields, join
 from norman_jupyter.previews.text import columns, format_bytes, format_count, one_line
-from norman_protocol.rest import Deletion, DiskUsage, GarbageReport
+from norman_protocol.rest import Deletion, DiskUsage, DoctorReport, GarbageReport
 
-__all__ = ["render_deletion", "render_disk_usage", "render_garbage"]
+__all__ = ["render_deletion", "render_disk_usage", "render_doctor", "render_garbage"]
 
 _SHOWN = 20
 _NAMES = 400
@@ -55,6 +55,23 @@ def render_garbage(report: GarbageReport) -> Bundle:
             f"{report.grace_s / 3600:g} h."
         )
     return message(text)
+
+
+def render_doctor(report: DoctorReport) -> Bundle:
+    """Return findings as a table, the worst first."""
+    if not report.findings:
+        return message(f"All is well: {', '.join(report.checks)}.")
+    ranks = {"error": 0, "warning": 1, "note": 2}
+    rows = [
+        (
+            one.severity,
+            one.check,
+            one_line(" ".join(part for part in (one.message, one.advice) if part), _NAMES),
+            "mended" if one.repaired else "--repair" if one.repairable else "",
+        )
+        for one in sorted(report.findings, key=lambda one: ranks[one.severity])
+    ]
+    return listing(("severity", "check", "finding", "mended by"), rows, "", wrapped="finding")
 
 
 def render_disk_usage(usage: DiskUsage) -> Bundle:

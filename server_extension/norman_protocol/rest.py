@@ -26,6 +26,8 @@ Routes
 ``DELETE models/{name}``                             → `Deletion` of every version and alias
 ``GET  disk?model``                                  → `DiskUsage`
 ``POST garbage`` `GarbageRequest`                    → `GarbageReport`
+``GET  doctor?deep``                                 → `DoctorReport`
+``POST doctor`` `DoctorRequest`                      → `DoctorReport`, what is safe mended
 ``GET  models/{name}/versions/{selector}/logs``      → `LogText`
 ``GET  models/{name}/versions/{selector}/diff/{other}`` → `VersionDiff`
 ``GET  models/{name}/aliases?limit&cursor``          → `AliasPage`
@@ -80,12 +82,15 @@ __all__ = [
     "Deletion",
     "Difference",
     "DiskUsage",
+    "DoctorReport",
+    "DoctorRequest",
     "EditRequest",
     "ErrorBody",
     "ExecutorStatus",
     "FetchRequest",
     "FileDifference",
     "FileEntry",
+    "Finding",
     "GarbageReport",
     "GarbageRequest",
     "InvocationDetail",
@@ -106,6 +111,7 @@ __all__ = [
     "ReplayRequest",
     "RollbackRequest",
     "ServerStatus",
+    "Severity",
     "TrustRecord",
     "VersionDetail",
     "VersionDiff",
@@ -123,6 +129,7 @@ UPLOAD_OFFSET = "Upload-Offset"
 UPLOAD_LENGTH = "Upload-Length"
 """Header of a part of a blob: the size of the whole blob."""
 
+Severity: TypeAlias = Literal["note", "warning", "error"]
 AliasAction: TypeAlias = Literal["set", "rollback", "delete"]
 
 
@@ -467,6 +474,38 @@ class DiskUsage:
     journal_bytes: int
     backup_bytes: int
     free_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DoctorRequest:
+    """Examine the home and mend what is safe to mend; ``deep`` reads every stored byte."""
+
+    deep: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """Something that isn't as it should be.
+
+    A *note* is in order by itself soon, a *warning* isn't, an *error* keeps something from working.
+    """
+
+    check: str
+    severity: Severity
+    subject: str
+    message: str
+    advice: str = ""
+    repairable: bool = False
+    repaired: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DoctorReport:
+    """What an examination of the home found; nothing, where all is well."""
+
+    checks: tuple[str, ...]
+    findings: tuple[Finding, ...]
+    deep: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

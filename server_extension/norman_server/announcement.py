@@ -12,7 +12,7 @@ import psutil
 from norman_protocol.decoding import dump_json, encode
 from norman_protocol.discovery import DiscoveryRecord, discovery_file_name, starts_match
 
-__all__ = ["Announcement", "remove_stale_files"]
+__all__ = ["Announcement", "is_stale", "remove_stale_files"]
 
 _log = logging.getLogger(__name__)
 
@@ -44,12 +44,22 @@ def remove_stale_files(folder: Path) -> None:
     for path in folder.glob("norman-*.json"):
         try:
             contents = json.loads(path.read_text())
-            pid, started_at = int(contents["server_pid"]), float(contents["server_started_at"])
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError):
             continue  # not ours to judge
-        if not _runs(pid, started_at):
+        if is_stale(contents):
             path.unlink(missing_ok=True)
             _log.debug("Removed %s of a server that has ended.", path.name)
+
+
+def is_stale(contents: object) -> bool:
+    """Whether the contents of a discovery file tell of a server that has ended."""
+    if not isinstance(contents, dict):
+        return False
+    try:
+        pid, started_at = int(contents["server_pid"]), float(contents["server_started_at"])
+    except (ValueError, KeyError, TypeError):
+        return False  # not ours to judge
+    return not _runs(pid, started_at)
 
 
 def _runs(pid: int, started_at: float) -> bool:

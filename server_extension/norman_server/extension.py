@@ -150,6 +150,17 @@ class NormanExtension(ExtensionApp):
         min=0.0,
         help="Files that no version needs stay so long after they were last asked for. Seconds.",
     ).tag(config=True)
+    backup_interval_s = Float(
+        600.0,
+        min=0.0,
+        help=(
+            "Pause between two backups of the registry, where it has changed; 0 for one at the "
+            "start alone. Seconds."
+        ),
+    ).tag(config=True)
+    backup_count = Integer(
+        8, min=1, help="So many backups of the registry stay, besides one for each day of a week."
+    ).tag(config=True)
     blob_limit_bytes = _bytes(1 << 40, "Largest file of an upload.")
 
     @validate("home")
@@ -256,6 +267,8 @@ class NormanExtension(ExtensionApp):
             abandoned_upload_s=self.abandoned_upload_s,
             gc_interval_s=self.gc_interval_s,
             gc_grace_s=self.gc_grace_s,
+            backup_interval_s=self.backup_interval_s,
+            backup_count=self.backup_count,
             allowed_interpreters=tuple(self.allowed_interpreters),
         )
 

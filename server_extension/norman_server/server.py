@@ -22,9 +22,11 @@ from norman_protocol.discovery import DiscoveryRecord
 from norman_protocol.errors import InternalError, NormanError
 from norman_protocol.identifiers import new_id
 from norman_protocol.messages import ExecutorLimits
+from norman_protocol.rest import DoctorReport
 from norman_server.announcement import Announcement, remove_stale_files
 from norman_server.api.services import ApiLimits, Services, ServiceSlot
 from norman_server.deployments.service import Change, Deployments
+from norman_server.doctor.keeping import BackupKeeper
 from norman_server.environments.interpreters import Interpreters, KernelPrograms
 from norman_server.executor.relay import Relay
 from norman_server.executor.session import Session
@@ -46,6 +48,7 @@ _SOCKET_PATH_BYTES = 100
 """The kernel takes about 104 bytes for the path of a Unix socket, on every platform."""
 
 _LEASE_POLL_S = 1.0
+_RETRY_S = 3.0
 _IMPORT_INTERVAL_S = 2.0
 
 
@@ -67,6 +70,8 @@ class ServerSettings:
     abandoned_upload_s: float = 86400.0
     gc_interval_s: float = 3600.0
     gc_grace_s: float = 86400.0
+    backup_interval_s: float = 600.0
+    backup_count: int = 8
     allowed_interpreters: Sequence[str] = ()
     executor_command: Sequence[str] = EXECUTOR_COMMAND
 
@@ -109,6 +114,9 @@ class NormanServer:
         self._scrubbing: asyncio.Task[None] | None = None
         self._forgetting: asyncio.Task[None] | None = None
         self._collecting: asyncio.Task[None] | None = None
+        self._backing_up: asyncio.Task[None] | None = None
+        self._keeper: BackupKeeper | None = None
+        self._attempted = asyncio.Event()
         self.slot = ServiceSlot(token=self._token, user=_owner(), limits=settings.api)
 
     def start(self) -> None:
@@ -116,34 +124,41 @@ class NormanServer:
         self._starting = asyncio.create_task(self._start_safely(), name="norman-start")
 
     async def wait_started(self) -> None:
-        """Return when `start` has succeeded or failed; the slot tells which."""
-        if self._starting is not None:
-            await asyncio.shield(self._starting)
+        """Return when `start` has succeeded or failed once; the slot tells which."""
+        await self._attempted.wait()
 
     async def stop(self) -> None:
         """End everything that was started, processes and threads included."""
         self.withdraw()
         self.slot.empty("The server is stopping.")
+        if self._starting is not None:
+            await _cancel(self._starting)
+        await self._take_down()
+
+    async def _take_down(self) -> None:
+        """End whatever stands, and give the home back."""
         for task in (
-            self._starting,
             self._importing,
             self._forgetting,
             self._collecting,
+            self._backing_up,
             self._scrubbing,
         ):
             if task is not None:
-                task.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await task
+                await _cancel(task)
         if self._handover is not None:
             await self._handover.close()
             self._handover = None
         if self._services is not None:
             await self._stop_services(self._services)
             self._services = None
+        if self._storage is not None and self._keeper is not None:
+            with contextlib.suppress(NormanError):  # it is in the log
+                await self._keeper.back_up("at-stop")
         if self._storage is not None:
             await asyncio.to_thread(self._storage.close)
             self._storage = None
+            self._keeper = None
         self._lease.release()
 
     def withdraw(self) -> None:
@@ -152,14 +167,28 @@ class NormanServer:
             self._announcement.remove()
 
     async def _start_safely(self) -> None:
-        try:
-            await self._start()
-        except NormanError as error:
-            _log.error("Norman can't start: %s", error.message)
-            self.slot.empty(f"Norman can't start: {error.message}")
-        except Exception:  # noqa: BLE001 - the border of this task: Jupyter goes on
-            _log.exception("Norman can't start")
-            self.slot.empty("Norman can't start; the Jupyter server's log says why.")
+        """Start, again and again until it goes: a lock may be released, a backup be put back."""
+        told = ""
+        while True:
+            try:
+                await self._start()
+            except NormanError as error:
+                reason = error.message
+                if told != reason:
+                    _log.error("Norman can't start on %s: %s", self._settings.home, reason)
+            except Exception:  # noqa: BLE001 - the border of this task: Jupyter goes on
+                reason = "the Jupyter server's log says why."
+                if told != reason:
+                    _log.exception("Norman can't start on %s", self._settings.home)
+            else:
+                self._attempted.set()
+                return
+            told = reason
+            self.slot.empty(f"Norman can't start: {reason}")
+            self._attempted.set()
+            # Given back meanwhile, so that `norman restore` can have the home.
+            await self._take_down()
+            await asyncio.sleep(_RETRY_S)
 
     async def _start(self) -> None:
         settings = self._settings
@@ -186,6 +215,10 @@ class NormanServer:
         )
         self._collecting = asyncio.create_task(
             services.collector.run(settings.gc_interval_s), name="norman-clean-up"
+        )
+        self._keeper = keeper = BackupKeeper(self._storage, count=settings.backup_count)
+        self._backing_up = asyncio.create_task(
+            keeper.run(settings.backup_interval_s), name="norman-backups"
         )
         self._handover = HandoverServer(
             _transfer_path(socket_path),
@@ -242,6 +275,8 @@ class NormanServer:
 
     def _build(self, storage: Storage, socket_path: Path) -> Services:
         # Imported here: these pull in the database's libraries, and Jupyter is not to wait.
+        from norman_server.doctor.findings import Live, Subject
+        from norman_server.doctor.service import examine
         from norman_server.invocations.service import InvocationLog
         from norman_server.registry.collecting import Collector
         from norman_server.registry.service import Registry
@@ -294,6 +329,20 @@ class NormanServer:
             log=invocations,
             limits=settings.submissions,
         )
+
+        async def examine_live(*, deep: bool, repair: bool) -> DoctorReport:
+            # What executors wrote until now is read first: only the rest counts.
+            await invocations.import_journal()
+            subject = Subject(
+                home=storage.home,
+                storage=storage,
+                live=Live(executor_id=supervisor.executor_id, executor_pid=supervisor.pid),
+                runtime_folder=settings.runtime_folder,
+                deep=deep,
+                keep_backups=settings.backup_count,
+            )
+            return await storage.files.run(lambda: examine(subject, repair=repair))
+
         return Services(
             server_id=self._server_id,
             version=settings.version,
@@ -305,6 +354,7 @@ class NormanServer:
             supervisor=supervisor,
             collector=Collector(storage, grace_s=settings.gc_grace_s),
             disk_usage=lambda name: storage.files.run(lambda: disk_usage(storage, name)),
+            examine=examine_live,
         )
 
     async def _stop_services(self, services: Services) -> None:
@@ -313,6 +363,12 @@ class NormanServer:
         await services.supervisor.stop()
         services.relay.close()
         await services.submissions.close()
+
+
+async def _cancel(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
 
 
 def socket_path_for(home: Path) -> Path:

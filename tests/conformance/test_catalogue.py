@@ -167,3 +167,11 @@ def test_disk_and_clean_up_are_told(norman: Any, name: str) -> None:
     assert (report.dry_run, report.trees) == (True, 0)
     norman.collect_garbage()
     assert norman.invoke(f"{name}@2", x=2).value == 4
+
+
+def test_the_doctor_examines_the_home(norman: Any, name: str) -> None:
+    norman.collect_garbage()
+    report = norman.doctor(deep=True)
+    assert [one for one in report.findings if name in one.message] == []
+    assert "blobs" in report.checks
+    assert norman.doctor(repair=True).checks == report.checks

@@ -6,10 +6,10 @@ import asyncio
 import math
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from norman_protocol.errors import ExecutorUnavailable, NormanError, QueueFull
-from norman_protocol.rest import DiskUsage
+from norman_protocol.rest import DiskUsage, DoctorReport
 from norman_server.deployments.service import Deployments
 from norman_server.executor.relay import Relay
 from norman_server.executor.supervisor import Supervisor
@@ -21,10 +21,18 @@ from norman_server.registry.service import Registry
 __all__ = [
     "ApiLimits",
     "BodyBudget",
+    "Examine",
     "ServiceSlot",
     "Services",
     "retry_after",
 ]
+
+
+class Examine(Protocol):
+    """The doctor; see `norman_server.doctor.service`."""
+
+    async def __call__(self, *, deep: bool, repair: bool) -> DoctorReport:
+        """Run every check."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +59,7 @@ class Services:
     supervisor: Supervisor
     collector: Collector
     disk_usage: Callable[[str | None], Awaitable[DiskUsage]]
+    examine: Examine
 
 
 class BodyBudget:

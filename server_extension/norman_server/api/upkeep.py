@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from norman_protocol.rest import DiskUsage, GarbageReport, GarbageRequest
+from norman_protocol.errors import RequestInvalid
+from norman_protocol.rest import (
+    DiskUsage,
+    DoctorReport,
+    DoctorRequest,
+    GarbageReport,
+    GarbageRequest,
+)
 from norman_server.api.base import Handler
 from norman_server.api.operations import Operation, QueryParameter, Route
 
-__all__ = ["UPKEEP_ROUTES", "DiskHandler", "GarbageHandler"]
+__all__ = ["UPKEEP_ROUTES", "DiskHandler", "DoctorHandler", "GarbageHandler"]
 
 
 class DiskHandler(Handler):
@@ -28,6 +35,23 @@ class GarbageHandler(Handler):
         await self.answer(await self.services.collector.collect(dry_run=request.dry_run))
 
 
+class DoctorHandler(Handler):
+    """The doctor."""
+
+    async def get(self) -> None:
+        """Answer with what isn't as it should be."""
+        deep = self.query()["deep"]
+        if deep not in (None, 0, 1):
+            raise RequestInvalid("deep must be 0 or 1.", field="deep")
+        await self.answer(await self.services.examine(deep=bool(deep), repair=False))
+
+    async def post(self) -> None:
+        """Mend what is safe to mend, and answer with what was found."""
+        self.query()
+        request = self.decode_body(DoctorRequest)
+        await self.answer(await self.services.examine(deep=request.deep, repair=True))
+
+
 UPKEEP_ROUTES: tuple[Route, ...] = (
     Route(
         path="disk",
@@ -43,6 +67,29 @@ UPKEEP_ROUTES: tuple[Route, ...] = (
                     ),
                 ),
                 answers={200: DiskUsage},
+            ),
+        ),
+    ),
+    Route(
+        path="doctor",
+        handler=DoctorHandler,
+        operations=(
+            Operation(
+                verb="GET",
+                action="read",
+                summary="What of the home isn't as it should be",
+                query=(
+                    QueryParameter(name="deep", kind=int, description="1: read every stored byte"),
+                ),
+                answers={200: DoctorReport},
+            ),
+            Operation(
+                verb="POST",
+                action="write",
+                summary="Mend what is safe to mend",
+                request=DoctorRequest,
+                body="json",
+                answers={200: DoctorReport},
             ),
         ),
     ),

@@ -51,8 +51,7 @@ def end_group(record: ProcessRecord) -> bool:
     bool
         Whether there was something to kill.
     """
-    current = process_record(record.pid)
-    if current is None or not starts_match(record.started_at, current.started_at):
+    if not _is_running(record):
         return False
     try:
         os.killpg(record.pid, signal.SIGKILL)
@@ -62,6 +61,11 @@ def end_group(record: ProcessRecord) -> bool:
         _log.warning("Process group %d of another user can't be ended.", record.pid)
         return False
     return True
+
+
+def _is_running(record: ProcessRecord) -> bool:
+    current = process_record(record.pid)
+    return current is not None and starts_match(record.started_at, current.started_at)
 
 
 class Ledger:
@@ -90,6 +94,10 @@ class Ledger:
         self._records.clear()
         self.save()
         return ended
+
+    def running(self) -> tuple[ProcessRecord, ...]:
+        """Return those in the file that still run."""
+        return tuple(record for record in self._load() if _is_running(record))
 
     def save(self) -> None:
         """Bring the file up to date, whole or not at all."""

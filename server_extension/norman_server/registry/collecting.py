@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -105,9 +105,9 @@ class Collector:
         orphans = find_orphans(self._home, self._version_ids)
         tree_bytes, log_bytes = allocated_bytes(orphans.trees), allocated_bytes(orphans.logs)
         blobs, blob_bytes = self._sweep_noted(since, dry_run)
-        strays, stray_bytes = self._sweep_strays(since, dry_run)
         damaged_bytes = self._blobs.unstored().quarantined_bytes
         if not dry_run:
+            self._adopt_strays()
             for path in (*orphans.trees, *orphans.logs):
                 remove_path(path)
             damaged_bytes = self._blobs.empty_quarantine(self._still_damaged)
@@ -115,8 +115,8 @@ class Collector:
         waiting, waiting_bytes = self._database.read_now(lambda rows: rows.blobs.waiting())
         return GarbageReport(
             dry_run=dry_run,
-            blobs=blobs + strays,
-            blob_bytes=blob_bytes + stray_bytes,
+            blobs=blobs,
+            blob_bytes=blob_bytes,
             trees=len(orphans.trees),
             tree_bytes=tree_bytes,
             logs=len(orphans.logs),
@@ -152,23 +152,25 @@ class Collector:
             lambda rows: rows.blobs.unreferenced(since, after=after, limit=_BATCH)
         )
 
-    def _sweep_strays(self, since: datetime, dry_run: bool) -> tuple[int, int]:
-        """Remove blobs that are stored and not noted: their writer was killed in between."""
-        count = size_bytes = 0
-        sizes: dict[str, int] = {}
-        oldest = since.timestamp()
-        for blob in self._blobs.stored():
-            if blob.modified_at < oldest:
-                sizes[blob.digest] = blob.size_bytes
+    def _adopt_strays(self) -> None:
+        """Note blobs that are stored and not noted: their writer was killed in between.
+
+        Their bytes were verified and synced before they got their name. So an upload goes on
+        where it was, and what is never published goes once the grace is over.
+        """
+        sizes = {blob.digest: blob.size_bytes for blob in self._blobs.stored()}
         digests = sorted(sizes)
         for start in range(0, len(digests), _BATCH):
             some = digests[start : start + _BATCH]
             noted = self._noted(some)
-            strays = [digest for digest in some if digest not in noted]
-            gone = strays if dry_run or not strays else self._remove(strays, since)
-            count += len(gone)
-            size_bytes += sum(sizes[digest] for digest in gone)
-        return count, size_bytes
+            strays = {digest: sizes[digest] for digest in some if digest not in noted}
+            if strays:
+                _log.info("%d files of uploads that broke off are noted", len(strays))
+                self._note(strays)
+
+    def _note(self, sizes: Mapping[str, int]) -> None:
+        now = self._now()
+        self._database.write_now(lambda rows: rows.blobs.add_all(sizes, now))
 
     def _noted(self, digests: Sequence[str]) -> set[str]:
         return self._database.read_now(lambda rows: rows.blobs.noted(digests))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -54,6 +55,7 @@ from norman_server.registry.comparing import compare_versions
 from norman_server.registry.cursors import read_cursor, read_number_cursor
 from norman_server.registry.deleting import delete_model, delete_version
 from norman_server.registry.editing import edit_version
+from norman_server.registry.orphans import remove_path
 from norman_server.registry.packs import check_pack, read_small
 from norman_server.registry.publishing import fail_version, finish_version, publish_version
 from norman_server.registry.queries import (
@@ -73,9 +75,11 @@ from norman_server.storage.blobs.base import BlobWriter
 from norman_server.storage.blobs.copying import hash_file
 from norman_server.storage.logs import read_tail
 from norman_server.storage.opening import Storage
-from norman_server.storage.trees import make_tree
+from norman_server.storage.trees import find_tree_faults, make_tree
 
 __all__ = ["Registry"]
+
+_log = logging.getLogger(__name__)
 
 
 _TOUCH_EVERY: Final = timedelta(minutes=5)
@@ -106,6 +110,7 @@ class Registry:
         self._blobs = storage.blobs
         self._files = storage.files
         self._now = now
+        self._verified: set[str] = set()
 
     async def missing(self, digests: Sequence[str]) -> tuple[str, ...]:
         """Return which of these blobs are not stored, in the order asked, each once.
@@ -525,12 +530,27 @@ class Registry:
         record = await self._database.read(lambda rows: rows.versions.get(version_id))
         target = self._home.models / record.id
         try:
-            await self._files.run(lambda: make_tree(record.manifest, self._blobs, target))
+            await self._files.run(lambda: self._lay_out(record, target))
         except BundleInvalid as error:
             lost, now = tuple(error.digests), self._now()
             await self._database.write(lambda rows: rows.blobs.quarantine(lost, now))
             raise
         return target
+
+    def _lay_out(self, record: VersionRecord, target: Path) -> None:
+        """Make a version's tree, or verify the one that stands, once in this server's life."""
+        if record.id not in self._verified:
+            faults = find_tree_faults(record.manifest, target)
+            if faults:
+                _log.error(
+                    "%d files of %s were changed on disk (%s); they are laid out anew",
+                    len(faults),
+                    record.reference,
+                    ", ".join(faults[:5]),
+                )
+                remove_path(target)
+        make_tree(record.manifest, self._blobs, target)
+        self._verified.add(record.id)
 
     async def routings(self) -> list[ModelRouting]:
         """Return where the references to every model lead."""

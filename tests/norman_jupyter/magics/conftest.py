@@ -29,8 +29,10 @@ from norman_protocol.rest import (
     Deletion,
     Difference,
     DiskUsage,
+    DoctorReport,
     ExecutorStatus,
     FileEntry,
+    Finding,
     GarbageReport,
     InvocationDetail,
     InvocationPage,
@@ -320,6 +322,18 @@ class FakeClient:
             if field.name.endswith("_bytes")
         }
         return DiskUsage(items=(item,), version_count=1, **sizes)
+
+    def doctor(self, *, repair: bool = False, deep: bool = False) -> DoctorReport:
+        self._note("doctor", repair=repair, deep=deep)
+        finding = Finding(
+            check="orphans",
+            severity="warning",
+            subject="0",
+            message="The tree 0 belongs to no version.",
+            repairable=True,
+            repaired=repair,
+        )
+        return DoctorReport(checks=("disk", "orphans"), findings=() if deep else (finding,))
 
     def logs(self, reference: str) -> LogText:
         self._note("logs", reference)

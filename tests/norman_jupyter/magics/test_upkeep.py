@@ -86,3 +86,18 @@ def test_the_disk_is_shown_by_size(notebook, client):
     assert client.calls[-1] == ("disk", ("digits",), {})
     shown = notebook.printed()
     assert all(word in shown for word in ("digits@2", "free", "backups"))
+
+
+def test_the_doctor_lists_what_it_found_or_says_that_all_is_well(notebook, client):
+    notebook.run("%norman doctor")
+    shown = notebook.printed()
+    assert all(word in shown for word in ("warning", "belongs to no version", "--repair"))
+    notebook.run("%norman doctor --repair")
+    assert "mended" in notebook.printed()
+    notebook.run("%norman doctor --deep")
+    assert "All is well: disk, orphans." in notebook.printed()
+    assert [options for _, _, options in client.calls] == [
+        {"repair": False, "deep": False},
+        {"repair": True, "deep": False},
+        {"repair": False, "deep": True},
+    ]

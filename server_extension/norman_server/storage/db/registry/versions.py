@@ -226,6 +226,47 @@ class VersionRows:
             for row in self._connection.execute(query)
         ]
 
+    def owners(self, digest: str) -> list[str]:
+        """Return the references of the versions that have a blob."""
+        query = (
+            select(models.c.name, versions.c.number)
+            .join_from(versions, models, models.c.id == versions.c.model_id)
+            .join(version_blobs, version_blobs.c.version_id == versions.c.id)
+            .where(version_blobs.c.digest == digest)
+            .order_by(models.c.name_key, versions.c.number)
+        )
+        return [f"{row.name}@{row.number}" for row in self._connection.execute(query)]
+
+    def damaged(self) -> list[tuple[str, int]]:
+        """Return (reference, how many) of versions that lack blobs that were found damaged."""
+        query = (
+            select(models.c.name, versions.c.number, func.count().label("lost"))
+            .join_from(versions, models, models.c.id == versions.c.model_id)
+            .join(version_blobs, version_blobs.c.version_id == versions.c.id)
+            .join(blobs, blobs.c.digest == version_blobs.c.digest)
+            .where(blobs.c.quarantined_at.is_not(None))
+            .group_by(models.c.name, versions.c.number)
+            .order_by(models.c.name, versions.c.number)
+        )
+        return [(f"{row.name}@{row.number}", row.lost) for row in self._connection.execute(query)]
+
+    def routing_facts(self) -> list[tuple[str, int, dict[int, VersionState], dict[str, int]]]:
+        """Return (name, last number, number → state, alias → number) of every model."""
+        states: dict[str, dict[int, VersionState]] = {}
+        for target in self.all_targets():
+            states.setdefault(target.model_id, {})[target.number] = target.state
+        named: dict[str, dict[str, int]] = {}
+        query = select(aliases.c.model_id, aliases.c.alias, versions.c.number).join(
+            versions, versions.c.id == aliases.c.version_id
+        )
+        for row in self._connection.execute(query):
+            named.setdefault(row.model_id, {})[row.alias] = row.number
+        every = select(models.c.id, models.c.name, models.c.last_number).order_by(models.c.name_key)
+        return [
+            (row.name, row.last_number, states.get(row.id, {}), named.get(row.id, {}))
+            for row in self._connection.execute(every)
+        ]
+
     def numbers(self, model_id: str) -> list[int]:
         """Return the numbers of a model's versions, ascending."""
         query = (
