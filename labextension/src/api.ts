@@ -497,6 +497,7 @@ export interface components {
             readonly model_count: number;
             readonly executor: components["schemas"]["ExecutorStatus"];
             readonly devices?: readonly components["schemas"]["DeviceStatus"][];
+            readonly relay?: components["schemas"]["RelayStatus"] | null;
         };
         /** @description The executor process, as its supervisor sees it. */
         readonly ExecutorStatus: {
@@ -531,6 +532,11 @@ export interface components {
             readonly cores?: number;
             readonly memory_total_bytes?: number;
             readonly memory_used_bytes?: number;
+        };
+        /** @description An answer that came through a server that relays to the one that holds the home. */
+        readonly RelayStatus: {
+            readonly relaying_pid: number;
+            readonly holding_pid: number;
         };
         /** @description The digests, of those asked for, whose bytes must be sent. */
         readonly MissingAnswer: {
@@ -983,6 +989,7 @@ export type ServerStatus = components['schemas']['ServerStatus'];
 export type ExecutorStatus = components['schemas']['ExecutorStatus'];
 export type DeploymentStatus = components['schemas']['DeploymentStatus'];
 export type DeviceStatus = components['schemas']['DeviceStatus'];
+export type RelayStatus = components['schemas']['RelayStatus'];
 export type MissingAnswer = components['schemas']['MissingAnswer'];
 export type MissingRequest = components['schemas']['MissingRequest'];
 export type PackStored = components['schemas']['PackStored'];

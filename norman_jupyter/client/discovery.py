@@ -16,7 +16,7 @@ from typing import Protocol
 from urllib.parse import parse_qs, urlsplit, urlunsplit
 
 from norman_protocol.decoding import decode, parse_json
-from norman_protocol.discovery import DiscoveryRecord, discovery_file_name, starts_match
+from norman_protocol.discovery import DiscoveryRecord, discovery_file_name, is_same_process
 from norman_protocol.errors import NormanError, RequestInvalid, ServerNotFound
 
 __all__ = ["Processes", "Target", "find_targets", "is_loopback", "split_url"]
@@ -71,6 +71,10 @@ class Processes(Protocol):
         """When a living process began, in seconds since the epoch; None where there is none."""
         ...
 
+    def stamp(self, pid: int) -> str | None:
+        """Return what names a living process whatever the clock does, where something does."""
+        ...
+
 
 def find_targets(
     *,
@@ -100,8 +104,9 @@ def find_targets(
         given = token or environ.get("JUPYTER_TOKEN") or environ.get("JUPYTERHUB_API_TOKEN")
         place = environ["JUPYTER_SERVER_URL"]
         targets.append(_named(place, given, "JUPYTER_SERVER_URL", records, chosen=False))
-    if len(records) == 1:
-        targets.append(_recorded(records[0], "the only live server"))
+    homes = {record.server_id for record in records}
+    if len(homes) == 1:  # one server, or several that relay to one
+        targets += [_recorded(record, "the only live server") for record in records]
     if not targets:
         raise _none_found(records, ignored)
     return tuple(dict.fromkeys(targets))
@@ -247,7 +252,12 @@ def _live_records(
             ignored.append(f"{path.name} was passed over: {error}")
             continue
         started_at = processes.started_at(record.server_pid)
-        if started_at is None or not starts_match(record.server_started_at, started_at):
+        if started_at is None or not is_same_process(
+            record.server_started_at,
+            record.server_stamp,
+            started_at,
+            processes.stamp(record.server_pid),
+        ):
             continue  # left behind by a server that was killed
         records.append(record)
     return records, ignored

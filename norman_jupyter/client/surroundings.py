@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from norman_jupyter.client.discovery import Target, find_targets
+from norman_protocol.processes import process_stamp
 
 __all__ = ["SystemProcesses", "discover", "make_discovery"]
 
@@ -32,6 +33,10 @@ class SystemProcesses:
             return float(process.create_time())
         except psutil.Error:
             return None
+
+    def stamp(self, pid: int) -> str | None:
+        """Return what names a living process whatever the clock does, where something does."""
+        return process_stamp(pid)
 
 
 def discover(url: str | None, token: str | None) -> tuple[Target, ...]:

@@ -170,6 +170,16 @@ def render_status(status: ServerStatus) -> Bundle:
         state.append(format_count(executor.restarts, "restart"))
     facts = [
         ("server", f"norman {status.version}, protocol {status.protocol}, id {status.server_id}"),
+        *(
+            []
+            if status.relay is None
+            else [
+                (
+                    "relay",
+                    f"process {status.relay.relaying_pid} relays to {status.relay.holding_pid}",
+                )
+            ]
+        ),
         ("models", f"{status.model_count:,}"),
         ("executor", ", ".join(state)),
         *(

@@ -108,6 +108,7 @@ __all__ = [
     "Origin",
     "PackStored",
     "PublishRequest",
+    "RelayStatus",
     "ReplayRequest",
     "RollbackRequest",
     "ServerStatus",
@@ -650,6 +651,14 @@ class ExecutorStatus:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RelayStatus:
+    """An answer that came through a server that relays to the one that holds the home."""
+
+    relaying_pid: int
+    holding_pid: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ServerStatus:
     """The server at a glance."""
 
@@ -659,3 +668,5 @@ class ServerStatus:
     model_count: int
     executor: ExecutorStatus
     devices: tuple[DeviceStatus, ...] = ()
+    relay: RelayStatus | None = None
+    """None where the server that was asked holds the home itself."""

@@ -10,7 +10,8 @@ from pathlib import Path
 import psutil
 
 from norman_protocol.decoding import dump_json, encode
-from norman_protocol.discovery import DiscoveryRecord, discovery_file_name, starts_match
+from norman_protocol.discovery import DiscoveryRecord, discovery_file_name, is_same_process
+from norman_protocol.processes import process_stamp
 
 __all__ = ["Announcement", "is_stale", "remove_stale_files"]
 
@@ -59,12 +60,14 @@ def is_stale(contents: object) -> bool:
         pid, started_at = int(contents["server_pid"]), float(contents["server_started_at"])
     except (ValueError, KeyError, TypeError):
         return False  # not ours to judge
-    return not _runs(pid, started_at)
+    stamp = contents.get("server_stamp")
+    return not _runs(pid, started_at, stamp if isinstance(stamp, str) else None)
 
 
-def _runs(pid: int, started_at: float) -> bool:
+def _runs(pid: int, started_at: float, stamp: str | None) -> bool:
     try:
-        return starts_match(started_at, psutil.Process(pid).create_time())
+        now = psutil.Process(pid).create_time()
+        return is_same_process(started_at, stamp, now, process_stamp(pid))
     except psutil.NoSuchProcess:
         return False
     except psutil.AccessDenied:

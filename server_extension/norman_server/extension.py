@@ -13,6 +13,8 @@ from typing import Any
 from jupyter_core.paths import jupyter_data_dir
 from jupyter_server.extension.application import ExtensionApp
 from jupyter_server.serverapp import ServerApp
+from tornado.httpserver import HTTPServer
+from tornado.netutil import bind_unix_socket
 from traitlets import Float, Integer, List, TraitError, Unicode, validate
 
 from norman_protocol.messages import ExecutorLimits
@@ -194,6 +196,7 @@ class NormanExtension(ExtensionApp):
             kernel_programs=self._kernel_programs,
             url=lambda: local_url(self._jupyter),
             announce=self._announce,
+            listen=self._listen,
         )
         events = self._jupyter.event_logger
         if events is not None:
@@ -272,6 +275,9 @@ class NormanExtension(ExtensionApp):
             allowed_interpreters=tuple(self.allowed_interpreters),
         )
 
+    def _listen(self, path: Path) -> _SocketListener:
+        return _SocketListener(self._jupyter, path)
+
     def _kernel_programs(self) -> Iterable[str]:
         known = self._jupyter.kernel_spec_manager
         specs = {} if known is None else known.get_all_specs()
@@ -283,6 +289,23 @@ class NormanExtension(ExtensionApp):
         if events is not None:
             data = {"topic": "models", "revision": self._revision}
             events.emit(schema_id=CHANGES_SCHEMA, data=data)
+
+
+class _SocketListener:
+    """Jupyter's own application on one more socket, for this user's other servers."""
+
+    def __init__(self, app: ServerApp, path: Path) -> None:
+        self._server = HTTPServer(
+            app.web_app, max_body_size=app.max_body_size, max_buffer_size=app.max_buffer_size
+        )
+        self._server.add_socket(bind_unix_socket(str(path), mode=0o600))
+        self._path = path
+
+    async def close(self) -> None:
+        """Stop, and end what is open."""
+        self._server.stop()
+        await self._server.close_all_connections()
+        self._path.unlink(missing_ok=True)
 
 
 def local_url(app: ServerApp) -> str:

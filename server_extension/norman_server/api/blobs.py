@@ -55,7 +55,7 @@ class BlobHandler(Handler):
     async def admit(self) -> None:
         """Open the blob once the caller may write."""
         await super().admit()
-        if self.request.method != "PUT":
+        if self.request.method != "PUT" or self.relayed is not None:
             return
         self._writing = asyncio.Lock()
         self._digest = parse_digest(self.path_args[0])
@@ -84,6 +84,8 @@ class BlobHandler(Handler):
 
     def data_received(self, chunk: bytes) -> Awaitable[None] | None:
         """Write what came, in large pieces; the sender waits meanwhile."""
+        if self.relayed is not None:
+            return super().data_received(chunk)
         self._received_bytes += len(chunk)
         if self._writer is None or self.body_fault is not None:
             return None

@@ -14,8 +14,9 @@ from pathlib import Path
 import psutil
 
 from norman_protocol.decoding import decode, dump_json, encode
-from norman_protocol.discovery import starts_match
+from norman_protocol.discovery import is_same_process
 from norman_protocol.errors import NormanError
+from norman_protocol.processes import process_stamp
 
 __all__ = ["Ledger", "ProcessRecord", "end_group", "process_record"]
 
@@ -28,6 +29,7 @@ class ProcessRecord:
 
     pid: int
     started_at: float
+    stamp: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +40,9 @@ class _Contents:
 def process_record(pid: int) -> ProcessRecord | None:
     """Return the record of a running process, None where it has ended already."""
     try:
-        return ProcessRecord(pid=pid, started_at=psutil.Process(pid).create_time())
+        return ProcessRecord(
+            pid=pid, started_at=psutil.Process(pid).create_time(), stamp=process_stamp(pid)
+        )
     except psutil.NoSuchProcess:
         return None
 
@@ -65,7 +69,9 @@ def end_group(record: ProcessRecord) -> bool:
 
 def _is_running(record: ProcessRecord) -> bool:
     current = process_record(record.pid)
-    return current is not None and starts_match(record.started_at, current.started_at)
+    return current is not None and is_same_process(
+        record.started_at, record.stamp, current.started_at, current.stamp
+    )
 
 
 class Ledger:

@@ -18,12 +18,16 @@ from norman_protocol.errors import RequestInvalid, ServerNotFound
 class FakeProcesses:
     def __init__(self, alive: dict[int, float], ancestors: Sequence[int] = ()) -> None:
         self._alive, self._ancestors = alive, ancestors
+        self.stamps: dict[int, str] = {}
 
     def ancestors(self) -> Sequence[int]:
         return self._ancestors
 
     def started_at(self, pid: int) -> float | None:
         return self._alive.get(pid)
+
+    def stamp(self, pid: int) -> str | None:
+        return self.stamps.get(pid)
 
 
 def record(pid: int, **changes: Any) -> DiscoveryRecord:
