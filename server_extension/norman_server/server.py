@@ -48,6 +48,7 @@ from norman_server.invocations.live import LiveCalls
 from norman_server.invocations.retention import Retention, RetentionLimits
 from norman_server.invocations.submissions import SubmissionLimits, Submissions
 from norman_server.lease import HomeLease
+from norman_server.storage.memory import settle_memory
 
 if TYPE_CHECKING:
     from norman_server.storage.opening import Storage
@@ -271,6 +272,7 @@ class NormanServer:
         self._scrubbing = self._start_scrubbing(self._storage)
         self.slot.fill(services)
         await self._let_relay(socket_path)
+        await asyncio.to_thread(settle_memory)
 
     def _start_scrubbing(self, storage: Storage) -> asyncio.Task[None] | None:
         from norman_server.registry.scrubbing import Scrubber

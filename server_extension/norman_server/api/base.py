@@ -41,6 +41,7 @@ from norman_server.api.relaying import (
 )
 from norman_server.api.services import Services, ServiceSlot, retry_after
 from norman_server.api.statuses import CODES, error_body, status_of
+from norman_server.storage.memory import release_memory
 
 __all__ = ["Handler", "too_large"]
 
@@ -335,7 +336,13 @@ class Handler(APIHandler):
         """Do as `decode_body`, in a thread where the body is so long that it takes a while."""
         if len(self.body) <= _QUICK_BYTES:
             return self.decode_body(cls)
-        return await asyncio.to_thread(self.decode_body, cls)
+
+        def decode() -> T:
+            found = self.decode_body(cls)
+            release_memory()
+            return found
+
+        return await asyncio.to_thread(decode)
 
     # --- the query --------------------------------------------------------------------------
 
@@ -366,9 +373,14 @@ class Handler(APIHandler):
 
     async def answer_large(self, make: Callable[[], Any], status: int = 200) -> None:
         """Finish with the dataclass that ``make`` gives; it is made and written in a thread."""
-        body = await asyncio.to_thread(lambda: dump_json(encode(make())))
+
+        def write() -> bytes:
+            body = dump_json(encode(make()))
+            release_memory()
+            return body
+
         self.set_status(status)
-        await self.finish(body)
+        await self.finish(await asyncio.to_thread(write))
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         """Report an error as `ErrorBody`; nothing of ours shows."""

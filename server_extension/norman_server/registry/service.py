@@ -74,6 +74,7 @@ from norman_server.registry.uploads import RecordedWriter, check_blobs, find_for
 from norman_server.storage.blobs.base import BlobWriter
 from norman_server.storage.blobs.copying import hash_file
 from norman_server.storage.logs import read_tail
+from norman_server.storage.memory import release_memory
 from norman_server.storage.opening import Storage
 from norman_server.storage.trees import find_tree_faults, make_tree
 
@@ -82,6 +83,7 @@ __all__ = ["Registry"]
 _log = logging.getLogger(__name__)
 
 
+_MANY_FILES: Final = 1000
 _TOUCH_EVERY: Final = timedelta(minutes=5)
 """To note each question would cost a write; who counts on a blob publishes it soon after."""
 
@@ -302,7 +304,10 @@ class Registry:
         publication = await self._files.run(
             partial(self._examine, name, request, stored, user, interpreter)
         )
-        return await self._database.write(lambda rows: publish_version(rows, publication))
+        published = await self._database.write(lambda rows: publish_version(rows, publication))
+        if len(publication.manifest.files) >= _MANY_FILES:
+            await self._files.run(release_memory)
+        return published
 
     async def mark_ready(
         self, version_id: str, *, signature: Signature, load_s: float
@@ -551,6 +556,8 @@ class Registry:
                 remove_path(target)
         make_tree(record.manifest, self._blobs, target)
         self._verified.add(record.id)
+        if len(record.manifest.files) >= _MANY_FILES:
+            release_memory()
 
     async def routings(self) -> list[ModelRouting]:
         """Return where the references to every model lead."""

@@ -19,6 +19,7 @@ from norman_server.storage.files import sync_folder
 __all__ = ["find_tree_faults", "make_tree"]
 
 _THREADS: Final = 8
+_AT_ONCE: Final = 256
 
 
 _MADE_AT: Final = 315_532_800
@@ -97,24 +98,25 @@ def make_tree(manifest: Manifest, blobs: BlobStore, target: Path) -> None:
 def _fill(manifest: Manifest, blobs: BlobStore, building: Path) -> None:
     building.mkdir(mode=0o755)
     folders = {building}
-    places: list[tuple[FileEntry, Path]] = []
     for entry in manifest.files:
-        path = building.joinpath(*entry.path.split("/"))
-        if path.parent not in folders:
-            path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-            folders.update(parent for parent in path.parents if parent.is_relative_to(building))
-        places.append((entry, path))
+        folder = building.joinpath(*entry.path.split("/")[:-1])
+        if folder not in folders:
+            folder.mkdir(mode=0o755, parents=True, exist_ok=True)
+            folders.add(folder)
+            folders.update(parent for parent in folder.parents if parent.is_relative_to(building))
 
-    def copy(place: tuple[FileEntry, Path]) -> None:
-        entry, path = place
+    def copy(entry: FileEntry) -> None:
+        path = building.joinpath(*entry.path.split("/"))
         blobs.copy_to(entry.digest, path, executable=entry.executable)
         os.utime(path, (_MADE_AT, _MADE_AT))
 
     # At once, since file systems make durable together what is asked for at one time.
-    with ThreadPoolExecutor(min(_THREADS, len(places)), "norman-tree") as pool:
+    with ThreadPoolExecutor(min(_THREADS, len(manifest.files)), "norman-tree") as pool:
         try:
-            for _ in pool.map(copy, places):
-                pass
+            # In slices: what is asked for costs memory until it is done.
+            for start in range(0, len(manifest.files), _AT_ONCE):
+                for _ in pool.map(copy, manifest.files[start : start + _AT_ONCE]):
+                    pass
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise

@@ -21,7 +21,7 @@ from sqlalchemy import (
 )
 
 from norman_server.storage.db.migration import Migrations
-from norman_server.storage.db.types import NAMING, Json, UtcDateTime
+from norman_server.storage.db.types import NAMING, Json, ManifestJson, UtcDateTime
 
 __all__ = [
     "MIGRATIONS",
@@ -72,7 +72,7 @@ versions = Table(
     Column("entry", Text, nullable=False),
     Column("interpreter", Text),
     Column("signature", Json),
-    Column("manifest", Json, nullable=False),
+    Column("manifest", ManifestJson, nullable=False),
     Column("size_bytes", BigInteger, nullable=False),
     Column("load_s", Float),
     Column("created_at", UtcDateTime, nullable=False),

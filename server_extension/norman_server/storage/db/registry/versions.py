@@ -25,7 +25,7 @@ from norman_protocol.errors import VersionNotFound
 from norman_protocol.identifiers import new_id
 from norman_protocol.messages import VersionState
 from norman_protocol.references import ACTIVE, name_key
-from norman_protocol.rest import ErrorBody, Manifest, Origin, TrustRecord
+from norman_protocol.rest import ErrorBody, Origin, TrustRecord
 from norman_protocol.signature import Signature
 from norman_server.domain.records import (
     ActivationRequest,
@@ -49,6 +49,9 @@ from norman_server.storage.db.registry.tables import (
 __all__ = ["VersionRows"]
 
 _T = TypeVar("_T")
+
+_ROWS: Final = 1000
+"""Rows of one statement: each costs memory until it is done."""
 
 _HIGHEST_NUMBER: Final = 2**31 - 1
 
@@ -100,7 +103,7 @@ class VersionRows:
                 runtime=publication.runtime,
                 entry=publication.entry,
                 interpreter=publication.interpreter,
-                manifest=encode(publication.manifest),
+                manifest=publication.manifest,
                 size_bytes=publication.size_bytes,
                 created_at=publication.published_at,
                 created_by=publication.user,
@@ -111,10 +114,12 @@ class VersionRows:
             )
         )
         digests = sorted({entry.digest for entry in publication.manifest.files})
-        self._connection.execute(
-            insert(version_blobs),
-            [{"version_id": version_id, "digest": digest} for digest in digests],
-        )
+        for start in range(0, len(digests), _ROWS):
+            some = digests[start : start + _ROWS]
+            self._connection.execute(
+                insert(version_blobs),
+                [{"version_id": version_id, "digest": digest} for digest in some],
+            )
         return version_id
 
     def get(self, version_id: str) -> VersionRecord:
@@ -508,7 +513,7 @@ def _record(row: Any) -> VersionRecord:
         entry=row.entry,
         interpreter=row.interpreter,
         signature=_decoded(Signature, row.signature),
-        manifest=decode(Manifest, row.manifest, tolerant=True),
+        manifest=row.manifest,
         bundle_digest=row.bundle_digest,
         size_bytes=row.size_bytes,
         load_s=row.load_s,
