@@ -723,6 +723,7 @@ export interface components {
             readonly manifest: components["schemas"]["Manifest"];
             readonly label?: string | null;
             readonly description?: string | null;
+            readonly long_description?: string | null;
             readonly tags?: readonly string[];
             readonly trust?: boolean;
             readonly activate?: boolean;

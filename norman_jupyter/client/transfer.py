@@ -42,6 +42,7 @@ from norman_protocol.rest import (
 __all__ = ["OnProgress", "transfer_bundle"]
 
 _PUBLISH_ATTEMPTS = 4
+_SWITCH_S = 360.0
 _HASH_STEP_BYTES = 64 << 20
 _HANDED_OVER_BYTES = 8 << 20
 """A smaller file is hashed here first, which costs little and spares a descriptor's way."""
@@ -212,7 +213,9 @@ def _publish_whole(
 
 
 def _publish(call: Call, name: str, request: PublishRequest) -> Steps[VersionDetail]:
-    answer = yield from call(json_request("POST", f"{model_path(name)}/versions", request))
+    question = json_request("POST", f"{model_path(name)}/versions", request)
+    # A version that stands already is loaded and warm before it is active, and this answered.
+    answer = yield from call(dataclasses.replace(question, answer_timeout_s=_SWITCH_S))
     return read_answer(VersionDetail, answer)
 
 

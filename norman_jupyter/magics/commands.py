@@ -44,7 +44,8 @@ def _upload(arguments: Arguments, context: Context) -> Outcome:
         given = arguments.option(option)
         return None if given is None else resolve_text(given, context.namespace, what=option)
 
-    name, label, description = text("--name"), text("--version-label"), text("--description")
+    name, label = text("--name"), text("--version-label")
+    description, long_description = text("--description"), text("--long-description")
     tags = tuple(
         resolve_text(tag, context.namespace, what="--tag")
         for tag in arguments.options.get("--tag", ())
@@ -58,6 +59,7 @@ def _upload(arguments: Arguments, context: Context) -> Outcome:
                 name=name,
                 label=label,
                 description=description,
+                long_description=long_description,
                 tags=tags,
                 trust="--trust" in arguments.flags,
                 activate="--no-activate" not in arguments.flags,

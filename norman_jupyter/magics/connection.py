@@ -52,6 +52,7 @@ class Client(Protocol):
         name: str | None = None,
         label: str | None = None,
         description: str | None = None,
+        long_description: str | None = None,
         tags: Sequence[str] = (),
         trust: bool = False,
         activate: bool = True,

@@ -127,6 +127,7 @@ COMMANDS: tuple[Command, ...] = (
             ),
             Option(name="--version-label", metavar="L", help="a label for this version"),
             Option(name="--description", metavar="D", help="what the version is, in a sentence"),
+            Option(name="--long-description", metavar="T", help="all there is to say of it"),
             Option(
                 name="--tag", metavar="T", help="a tag; may be given several times", repeatable=True
             ),

@@ -189,6 +189,7 @@ class PublishRequest:
     manifest: Manifest
     label: str | None = None
     description: str | None = None
+    long_description: str | None = None
     tags: tuple[str, ...] = ()
     trust: bool = False
     activate: bool = True

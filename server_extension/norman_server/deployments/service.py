@@ -29,8 +29,8 @@ from norman_protocol.messages import (
     Started,
     Stop,
 )
-from norman_protocol.references import Reference, name_key
-from norman_protocol.rest import ErrorBody, PublishRequest
+from norman_protocol.references import ACTIVE, Reference, name_key
+from norman_protocol.rest import AliasRequest, ErrorBody, PublishRequest
 from norman_server.deployments.deleting import Deletions
 from norman_server.deployments.switching import Switches
 from norman_server.deployments.turns import Turns
@@ -133,6 +133,8 @@ class Deployments:
         ------
         BundleInvalid, TrustRequired, InterpreterRefused, RuntimeMissing
             Nothing was made.
+        NormanError
+            The version stood ready already and can't be started now; what was active stays so.
         """
         interpreter = await self._choose_interpreter(request)
         record, begins = await self._registry.publish(
@@ -141,16 +143,17 @@ class Deployments:
         self._announce(record)
         if begins:
             self._spawn_load(record)
-        elif record.state == "ready":
-            await self._route_again(record.name)
+        elif record.state == "ready" and request.activate and not record.active:
+            await self.switches.set(
+                record.name,
+                ACTIVE,
+                AliasRequest(version=record.number, why="uploaded again"),
+                user=user,
+            )
+            record = await self._registry.version(
+                Reference(name=record.name, selector=record.number)
+            )
         return record, begins
-
-    async def _route_again(self, name: str) -> None:
-        try:
-            async with self._turns.turn(name_key(name)):
-                await self._route(name)
-        except (ExecutorUnavailable, Interrupted):
-            _log.info("The executor is away; its successor learns the routing of %s.", name)
 
     async def version(self, reference: Reference, *, wait_s: float = 0.0) -> VersionRecord:
         """Return a version; with ``wait_s`` when it is no longer loading, or after that time.

@@ -45,11 +45,14 @@ def publish_version(rows: RegistryRows, publication: Publication) -> tuple[Versi
         added = rows.versions.add(model.id, publication, number=number, activation=activation)
         return rows.versions.get(added), True
     rows.versions.describe(same.id, **_described(publication))
-    rows.versions.change(same.id, **_asked(publication, activation))
+    if same.state != "ready":
+        rows.versions.change(same.id, **_asked(publication, activation))
+    elif same.active and activation is not None:
+        # Asked for later than what still loads. One that isn't active becomes so by a switch, as
+        # for any other alias: once it is warm.
+        rows.aliases.follow(model.id, ACTIVE, activation)
     if same.state == "failed":
         _retry(rows, same, publication)
-    elif same.state == "ready":
-        _activate(rows, same.id, now, "uploaded again")
     return rows.versions.get(same.id), same.state == "failed"
 
 
@@ -58,6 +61,7 @@ def _described(publication: Publication) -> dict[str, Any]:
     given = {
         "label": publication.label,
         "description": publication.description,
+        "long_description": publication.long_description,
         "tags": list(publication.tags) or None,
     }
     return {name: value for name, value in given.items() if value is not None}

@@ -632,6 +632,7 @@ class Registry:
             size_bytes=sum(entry.size_bytes for entry in request.manifest.files),
             label=request.label,
             description=request.description,
+            long_description=request.long_description,
             tags=tuple(dict.fromkeys(request.tags)),
             origin=_without_credentials(request.origin),
             trust=trust if bundle_format.runs_code else None,

@@ -189,6 +189,14 @@ def test_failed_version_says_why_with_traceback_and_log():
     assert re.search(r"color:[^>]*>failed</span>", bundle["text/html"])
 
 
+def test_version_with_damaged_files_names_them_and_what_heals_them():
+    bundle = render_version(make_version(missing_blobs=("0" * 64,)))
+    for text in bundle.values():
+        assert "Damaged on the server" in text
+        assert "model.onnx" in text
+        assert "Upload the same files again" in text
+
+
 def test_huge_traceback_of_a_failed_version_keeps_both_its_ends():
     error = ErrorBody(
         code="load_failed", message="m", details={"traceback": f"BEGIN{'x' * 100_000}END"}

@@ -96,9 +96,13 @@ class VersionRows:
                 bundle_digest=publication.bundle_digest,
                 label=publication.label,
                 description=publication.description,
+                long_description=publication.long_description,
                 tags=list(publication.tags),
                 search_text=_search_text(
-                    publication.label, publication.description, None, publication.tags
+                    publication.label,
+                    publication.description,
+                    publication.long_description,
+                    publication.tags,
                 ),
                 runtime=publication.runtime,
                 entry=publication.entry,
