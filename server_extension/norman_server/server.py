@@ -48,6 +48,7 @@ from norman_server.invocations.live import LiveCalls
 from norman_server.invocations.retention import Retention, RetentionLimits
 from norman_server.invocations.submissions import SubmissionLimits, Submissions
 from norman_server.lease import HomeLease
+from norman_server.storage.faults import disk_faults
 from norman_server.storage.memory import settle_memory
 
 if TYPE_CHECKING:
@@ -211,7 +212,8 @@ class NormanServer:
         told = ""
         while True:
             try:
-                await self._start()
+                with disk_faults("taking its home"):
+                    await self._start()
             except NormanError as error:
                 reason = error.message
                 if told != reason:

@@ -14,7 +14,6 @@ import subprocess
 import sys
 from contextlib import closing
 
-import httpx
 import pytest
 from doctoring import (
     ask_doctor,
@@ -23,7 +22,7 @@ from doctoring import (
     examine_offline,
     worse_than_notes,
 )
-from serving import JUPYTER_SERVER, launch, serve, until, upload
+from serving import JUPYTER_SERVER, explained, launch, serve, until, upload
 
 NORMAN = (sys.executable, "-c", "import sys; from norman_jupyter.cli import main; sys.exit(main())")
 MODEL = b"def predict(x: int) -> int:\n    return x + 1\n"
@@ -59,21 +58,6 @@ def filled(tmp_path):
         home = server.home
     assert_doctor_clean(home)
     return home  # an orderly stop made a backup
-
-
-def explained(root, environment):
-    """Return what the API says while it can't serve, once Jupyter answers."""
-    record = until(lambda: next((root / "runtime").glob("jpserver-*.json"), None))
-    facts = until(lambda: json.loads(record.read_text() or "null"))
-    headers = {"Authorization": f"token {environment['JUPYTER_TOKEN']}"}
-
-    def ask():
-        assert httpx.get(f"{facts['url']}api/kernels", headers=headers).status_code == 200
-        answer = httpx.get(f"{facts['url']}norman/api/v1/models", headers=headers)
-        starting = answer.status_code == 503 and "is starting" in answer.json()["message"]
-        return None if starting else answer
-
-    return lambda: until(ask)
 
 
 def break_header(path):

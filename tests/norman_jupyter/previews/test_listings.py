@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import html
 import re
 
@@ -190,10 +191,12 @@ def test_failed_version_says_why_with_traceback_and_log():
 
 
 def test_version_with_damaged_files_names_them_and_what_heals_them():
-    bundle = render_version(make_version(missing_blobs=("0" * 64,)))
+    version = make_version()
+    lost = version.manifest.files[0]
+    bundle = render_version(dataclasses.replace(version, missing_blobs=(lost.digest,)))
     for text in bundle.values():
         assert "Damaged on the server" in text
-        assert "model.onnx" in text
+        assert lost.path in text
         assert "Upload the same files again" in text
 
 
