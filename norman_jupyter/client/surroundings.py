@@ -39,7 +39,9 @@ class SystemProcesses:
         return process_stamp(pid)
 
 
-def discover(url: str | None, token: str | None) -> tuple[Target, ...]:
+def discover(
+    url: str | None, token: str | None, previous: Target | None = None
+) -> tuple[Target, ...]:
     """List the servers to try from here, as `find_targets` does."""
     from jupyter_core.paths import jupyter_runtime_dir
 
@@ -49,6 +51,7 @@ def discover(url: str | None, token: str | None) -> tuple[Target, ...]:
         environ=os.environ,
         runtime_folder=Path(jupyter_runtime_dir()),
         processes=SystemProcesses(),
+        previous=previous,
     )
 
 

@@ -354,6 +354,7 @@ class NormanServer:
             base_path=holder.base_path,
             secret=holder.identity.relay_secret,
             pid=os.getpid(),
+            holder_pid=holder.pid,
         )
         await asyncio.to_thread(
             self._announce_self, Path(holder.data_path), Path(holder.transfer_path)
@@ -371,19 +372,23 @@ class NormanServer:
 
     def _choose_identity(self) -> None:
         """Keep the identity that kernels of waiting servers know; else be a new one."""
-        if self._followed is None:
-            holder = read_holder(self._holder_path)
-            if holder is not None and self._is_awaited():
-                self._identity = holder.identity
+        # First out of the queue itself: only the others in it count.
         if self._waiting is not None:
             self._waiting.leave()
             self._waiting = None
+        if not self._is_awaited():
+            # Nobody can mean the one before; a process may have its id again (in a container).
+            remove_holder(self._holder_path)
+        elif self._followed is None:
+            holder = read_holder(self._holder_path)
+            if holder is not None:
+                self._identity = holder.identity
         identity = self._identity
         self.slot.adopt(token=identity.token, relay_secret=identity.relay_secret)
 
     def _is_awaited(self) -> bool:
         run = self._settings.home / "run"
-        if self._waiting is not None or not run.is_dir():
+        if not run.is_dir():
             return False
         return Waiting(run / "waiting.lock").has_others()
 

@@ -33,13 +33,19 @@ from norman_server.api.operations import Action, Operation, Route, decode_query
 from norman_server.api.relaying import (
     RELAY_PID,
     RELAY_SECRET,
+    Hold,
     HolderGone,
     RelayedRequest,
     interrupted,
     pass_answer,
     read_relay_user,
 )
-from norman_server.api.services import Services, ServiceSlot, retry_after
+from norman_server.api.services import (
+    TAKEOVER_PATIENCE_S,
+    Services,
+    ServiceSlot,
+    retry_after,
+)
 from norman_server.api.statuses import CODES, error_body, status_of
 from norman_server.storage.memory import release_memory
 
@@ -151,6 +157,7 @@ class Handler(APIHandler):
         relayed = self.relayed
         if relayed is None or self._finished:
             return
+        hold = Hold(TAKEOVER_PATIENCE_S)
         while True:
             try:
                 response = await relayed.answer()
@@ -158,6 +165,8 @@ class Handler(APIHandler):
                 self.slot.lose(relayed.link)
                 if relayed.streams or (error.was_sent and not self._may_repeat()):
                     raise interrupted() from error
+                if hold.is_over():
+                    raise relayed.link.unreachable() from error
             else:
                 await pass_answer(self, response)
                 return

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Mapping
+import time
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qsl, quote, unquote, urlencode
 
@@ -19,6 +20,7 @@ __all__ = [
     "RELAY_PID",
     "RELAY_SECRET",
     "RELAY_USER",
+    "Hold",
     "HolderGone",
     "HolderLink",
     "RelayedRequest",
@@ -85,10 +87,16 @@ class HolderLink:
         As that server has told them.
     pid
         Of this server, for its status.
+    holder_pid
+        Of that server, for errors.
     """
 
-    def __init__(self, *, socket_path: str, base_path: str, secret: str, pid: int) -> None:
+    def __init__(
+        self, *, socket_path: str, base_path: str, secret: str, pid: int, holder_pid: int
+    ) -> None:
         self.base_path = base_path
+        self._socket_path = socket_path
+        self._holder_pid = holder_pid
         self._headers = {RELAY_SECRET: secret, RELAY_PID: str(pid)}
         limits = httpx.Limits(max_connections=_CONNECTIONS, max_keepalive_connections=20)
         self._client = httpx.AsyncClient(
@@ -132,9 +140,42 @@ class HolderLink:
         except httpx.TransportError as error:
             raise HolderGone(was_sent=True) from error
 
+    def unreachable(self) -> ExecutorUnavailable:
+        """Make the error for a holder that lives but can't be reached for long."""
+        return ExecutorUnavailable(
+            f"The Jupyter server that holds the models (process {self._holder_pid}) can't be "
+            f"reached over {self._socket_path}, although it has not ended. End or restart that "
+            "server: another one then takes over.",
+            retry_after_s=1.0,
+        )
+
     async def close(self) -> None:
         """End the connections."""
         await self._client.aclose()
+
+
+class Hold:
+    """How long one request is held while the holder can't be reached.
+
+    Examples
+    --------
+    >>> times = iter([100.0, 129.0, 131.0])
+    >>> hold = Hold(30.0, clock=lambda: next(times))
+    >>> hold.is_over(), hold.is_over(), hold.is_over()  # from the first time on
+    (False, False, True)
+    """
+
+    def __init__(self, limit_s: float, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._limit_s = limit_s
+        self._clock = clock
+        self._begun: float | None = None
+
+    def is_over(self) -> bool:
+        """Whether it was held for as long as it may be; the first question begins it."""
+        now = self._clock()
+        if self._begun is None:
+            self._begun = now
+        return now - self._begun >= self._limit_s
 
 
 class RelayedRequest:
