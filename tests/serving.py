@@ -137,7 +137,9 @@ def launch(
     }
     work = root / "work"
     work.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, *launcher, "--ServerApp.ip=127.0.0.1", "--ServerApp.port=0"]
+    command = [sys.executable, *launcher, "--ServerApp.ip=127.0.0.1"]
+    if not any(option.startswith("--ServerApp.port=") for option in options):
+        command.append("--ServerApp.port=0")
     command += ["--allow-root", "--no-browser", f"--ServerApp.root_dir={work}", *options]
     with (root / "server.log").open("ab") as log:
         process = subprocess.Popen(

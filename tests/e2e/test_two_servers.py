@@ -7,17 +7,22 @@ import hashlib
 import json
 import os
 import signal
+import socket
 import threading
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
 import psutil
 import pytest
 from doctoring import assert_doctor_clean, assert_server_clean
-from serving import RunningServer, serve, until, upload
+from serving import RunningServer, launch, serve, until, upload
 
 from norman_jupyter import BlockingNorman, Interrupted, Norman
+from norman_protocol.decoding import decode
+from norman_protocol.discovery import DiscoveryRecord, discovery_file_name
+from norman_protocol.rest import API_PATH
 
 MODEL = b"""
 import os, time
@@ -132,6 +137,149 @@ def test_nobody_speaks_for_others_without_the_secret(tmp_path):
         jupyter = {"Authorization": f"token {second.jupyter_token}"}
         assert httpx.get(f"{second.api_url}models", headers=jupyter).status_code == 200
         assert httpx.get(f"{first.api_url}models", headers=jupyter).status_code in (401, 403)
+
+
+def test_a_cookie_counts_as_at_the_server_that_gave_it(tmp_path):
+    with pair(tmp_path) as (first, second):
+        origin = {"Origin": second.url.rstrip("/")}
+        with httpx.Client(trust_env=False, follow_redirects=True) as browser:
+            browser.get(f"{second.url}login", params={"token": second.jupyter_token})
+            question = {"digests": []}
+            missing = f"{second.api_url}blobs/missing"
+            refused = browser.post(missing, json=question, headers=origin)
+            assert (refused.status_code, refused.json()["code"]) == (403, "forbidden")
+            xsrf = {"X-XSRFToken": browser.cookies["_xsrf"]}
+            assert browser.post(missing, json=question, headers=origin | xsrf).status_code == 200
+            answer = browser.get(f"{first.api_url}models")
+            assert answer.status_code in (401, 403)
+
+
+def test_a_caller_that_leaves_the_relay_ends_the_call(tmp_path):
+    gate = tmp_path / "gate"
+    with pair(tmp_path) as (first, second), first.client() as client:
+        address = urlsplit(second.url)
+        body = json.dumps({"reference": "m", "inputs": {"gate": str(gate)}}).encode()
+        head = (
+            f"POST /{API_PATH}/invocations HTTP/1.1\r\nHost: {address.netloc}\r\n"
+            f"Authorization: Bearer {second.token}\r\nContent-Type: application/json\r\n"
+            f"Content-Length: {len(body)}\r\n\r\n"
+        )
+        with socket.create_connection((address.hostname, address.port)) as connection:
+            connection.sendall(head.encode() + body)
+            until(gate.exists)
+        ended = until(
+            lambda: [
+                item
+                for item in client.get("invocations").json()["items"]
+                if item["state"] not in ("queued", "running")
+            ]
+        )
+        assert [item["state"] for item in ended] == ["cancelled"]
+        with second.client() as other:
+            assert invoke(other, x=1).json()["outputs"] == {"output": 2}
+
+
+@pytest.mark.parametrize("way", ["blocking", "asyncio"])
+def test_an_upload_through_the_relay_goes_on_with_the_next_holder(tmp_path, monkeypatch, way):
+    folder = tmp_path / "big"
+    folder.mkdir()
+    (folder / "model.py").write_bytes(MODEL)
+    (folder / "weights.bin").write_bytes(os.urandom(96 << 20))
+    with pair(tmp_path) as (first, second):
+        monkeypatch.setenv("JUPYTER_RUNTIME_DIR", str(second.root / "runtime"))
+        killed = threading.Event()
+
+        def kill(progress) -> None:
+            if progress.stage == "sending" and progress.done_bytes and not killed.is_set():
+                killed.set()
+                first.stop(signal.SIGKILL)
+
+        settings = {"name": "big", "trust": True, "on_progress": kill}
+        if way == "blocking":
+            with BlockingNorman(second.url, second.token, transport="rest") as norman:
+                version = norman.upload(folder, **settings)
+        else:
+
+            async def send():
+                async with Norman(second.url, second.token, transport="rest") as norman:
+                    return await norman.upload(folder, **settings)
+
+            version = asyncio.run(send())
+        assert killed.is_set()
+        assert (version.reference, version.state) == ("big@1", "ready")
+        digest = hashlib.sha256((folder / "weights.bin").read_bytes()).hexdigest()
+        with second.client() as client:
+            assert hashlib.sha256(client.get(f"blobs/{digest}").content).hexdigest() == digest
+            assert_server_clean(client)
+    assert_doctor_clean(first.home)
+
+
+def test_a_server_that_starts_during_a_takeover_joins_in(tmp_path):
+    with (
+        pair(tmp_path) as (first, second),
+        launch(tmp_path / "three", with_home(first)) as (process, _),
+    ):
+        # As soon as it lives, long before it serves.
+        first.stop(signal.SIGKILL)
+        path = tmp_path / "three" / "runtime" / discovery_file_name(process.pid)
+        record = decode(DiscoveryRecord, json.loads(until(lambda: read_text(path))))
+        headers = {"Authorization": f"Bearer {second.token}"}
+        until(lambda: serves(f"{record.url}{API_PATH}/status", headers))
+        told = [
+            httpx.get(f"{url}{API_PATH}/status", headers=headers, timeout=60.0).json()
+            for url in (second.url, record.url)
+        ]
+        assert [one["server_id"] for one in told] == [first.record.server_id] * 2
+        assert sorted(one["relay"] is None for one in told) == [False, True]
+        pids = (second.process.pid, process.pid)
+        executors = [
+            child
+            for pid in pids
+            for child in psutil.Process(pid).children()
+            if "norman_executor" in child.cmdline()
+        ]
+        assert len(executors) == 1
+        body = {"reference": "m", "inputs": {"x": 3}}
+        for url in (second.url, record.url):
+            answer = httpx.post(
+                f"{url}{API_PATH}/invocations", json=body, headers=headers, timeout=60.0
+            )
+            assert answer.json()["outputs"] == {"output": 4}
+        process.terminate()
+        process.wait(60)
+    assert_doctor_clean(first.home)
+
+
+def read_text(path: Path) -> str:
+    return path.read_text() if path.exists() else ""
+
+
+def serves(url: str, headers: dict[str, str]) -> bool:
+    try:
+        return httpx.get(url, headers=headers, timeout=60.0).status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+def test_a_client_with_a_given_url_and_token_follows_a_restart(tmp_path, monkeypatch):
+    """The same port, another token: the record at that place has it."""
+    monkeypatch.setenv("JUPYTER_RUNTIME_DIR", str(tmp_path / "one" / "runtime"))
+    with serve(tmp_path / "one") as first, first.client() as client:
+        upload(client, "m", {"model.py": MODEL}, trust=True)
+        with (
+            BlockingNorman(first.url, first.token, transport="rest") as rest,
+            BlockingNorman(first.url, first.token, transport="local") as local,
+            BlockingNorman(first.url, first.token) as either,
+        ):
+            norman = (rest, local, either)
+            assert [one.invoke("m", x=1).value for one in norman] == [2, 2, 2]
+            first.stop(signal.SIGKILL)
+            port = f"--ServerApp.port={urlsplit(first.url).port}"
+            with serve(tmp_path / "one", [port]) as again:
+                assert again.url == first.url
+                assert again.token != first.token
+                assert [one.invoke("m", x=2).value for one in norman] == [3, 3, 3]
+                assert rest.status().server_id == again.record.server_id
 
 
 class Caller(threading.Thread):
