@@ -73,7 +73,8 @@ class NormanExtension(ExtensionApp):
         "",
         help=(
             "Folder that holds everything: databases, blobs, models, logs. An absolute path; "
-            "empty for 'norman' in Jupyter's data folder. One server at a time serves it."
+            "empty for 'norman' in Jupyter's data folder. Of several servers on one home, one "
+            "holds it and the others relay to that one."
         ),
     ).tag(config=True)
 
@@ -304,8 +305,8 @@ class _SocketListener:
     async def close(self) -> None:
         """Stop, and end what is open."""
         self._server.stop()
+        self._path.unlink(missing_ok=True)  # others see by it that they needn't try
         await self._server.close_all_connections()
-        self._path.unlink(missing_ok=True)
 
 
 def local_url(app: ServerApp) -> str:

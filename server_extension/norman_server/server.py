@@ -163,6 +163,8 @@ class NormanServer:
     async def stop(self) -> None:
         """End everything that was started, processes and threads included."""
         self.withdraw()
+        # First of all: what others relay is held by them from now on, instead of refused here.
+        await self._close_listener()
         self.slot.empty("The server is stopping.")
         if self._starting is not None:
             await _cancel(self._starting)
@@ -180,9 +182,7 @@ class NormanServer:
             if task is not None:
                 await _cancel(task)
         await self._drop_link()
-        if self._listener is not None:
-            await self._listener.close()
-            self._listener = None
+        await self._close_listener()
         if self._handover is not None:
             await self._handover.close()
             self._handover = None
@@ -201,6 +201,11 @@ class NormanServer:
         self._lease.release()
         if self._waiting is not None:
             self._waiting.leave()
+
+    async def _close_listener(self) -> None:
+        listener, self._listener = self._listener, None
+        if listener is not None:
+            await listener.close()
 
     def withdraw(self) -> None:
         """Remove the discovery file; for an end without `stop`, too. Twice is fine."""
@@ -335,11 +340,11 @@ class NormanServer:
         return self._settings.home / "run" / "holder.json"
 
     def _current_holder(self) -> Holder | None:
-        """Return who holds the home, once it has said how to relay to it."""
+        """Return who holds the home, from when it says how to relay to it until it stops."""
         holder = read_holder(self._holder_path)
         if holder is None or holder.pid != self._lease.holder():
             return None
-        return holder
+        return holder if Path(holder.socket_path).exists() else None
 
     async def _follow(self, holder: Holder | None) -> None:
         """Relay to the server that holds the home from now on."""

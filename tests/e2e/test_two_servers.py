@@ -296,12 +296,19 @@ class Caller(threading.Thread):
     def run(self) -> None:
         if self.transport == "asyncio":
             asyncio.run(self._call_awaiting())
+        elif self.transport == "listing":
+            self._list()
         else:
             with BlockingNorman(
                 self.server.url, self.server.token, transport=self.transport
             ) as norman:
                 while not self._is_over():
                     self._note(lambda: norman.invoke("m", x=self.done).value)
+
+    def _list(self) -> None:
+        with BlockingNorman(self.server.url, self.server.token, transport="rest") as norman:
+            while not self._is_over():
+                self._note(lambda: self.done + len(norman.models().items))
 
     async def _call_awaiting(self) -> None:
         async with Norman(self.server.url, self.server.token) as norman:
@@ -340,7 +347,9 @@ def test_when_the_holder_ends_no_call_fails_twice(tmp_path, monkeypatch, how):
             upload(client, "m", {"model.py": MODEL + b"# two"}, trust=True)
             client.put("models/m/aliases/production", json={"version": 1})
         over = threading.Event()
-        callers = [Caller(second, transport, over) for transport in ("rest", "auto", "asyncio")]
+        callers = [
+            Caller(second, transport, over) for transport in ("rest", "auto", "asyncio", "listing")
+        ]
 
         def all_did(counts):
             return all(
@@ -348,7 +357,7 @@ def test_when_the_holder_ends_no_call_fails_twice(tmp_path, monkeypatch, how):
                 for caller, count in zip(callers, counts, strict=True)
             )
 
-        until(all_did, [3, 3, 3])
+        until(all_did, [3] * len(callers))
         first.stop(how)
         until(all_did, [caller.done + 3 for caller in callers])
         over.set()
@@ -357,6 +366,7 @@ def test_when_the_holder_ends_no_call_fails_twice(tmp_path, monkeypatch, how):
         for caller in callers:
             assert all(isinstance(error, Interrupted) for error in caller.failures)
             assert len(caller.failures) <= 1
+        assert not callers[-1].failures  # to ask twice does no harm
         told = status(second)
         assert told["relay"] is None
         assert told["server_id"] == first.record.server_id
