@@ -24,14 +24,14 @@ def test_small_run_gives_every_row(tmp_path):
     )
     lines = [line for line in ran.stdout.splitlines() if line.startswith("| ")]
     rows = [line.strip("| ").split(" | ") for line in lines[1:]]
-    assert [row[0] for row in rows] == [
-        "hash, copy, sync",
+    assert {row[0] for row in rows[::2]} == {"hash, copy, sync"}
+    assert [row[0] for row in rows[1::2]] == [
         "same host",
         "same host, again",
         "REST",
         "REST, again",
     ]
-    sent = [row[-1] for row in rows[1:]]
+    sent = [row[-1] for row in rows[1::2]]
     assert sent[0].startswith("100")
     assert sent[2].startswith("100")
     assert (sent[1], sent[3]) == ("0.0%", "0.0%")

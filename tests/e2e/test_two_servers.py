@@ -92,6 +92,31 @@ def test_the_second_relays_and_says_so(tmp_path, monkeypatch):
     assert_doctor_clean(first.home)
 
 
+@pytest.mark.parametrize("bases", [("/", "/two/"), ("/one/", "/")])
+def test_each_server_answers_under_its_own_base_url(tmp_path, bases):
+    one, two = (f"--ServerApp.base_url={base}" for base in bases)
+    with serve(tmp_path / "one", [one]) as first, first.client() as client:
+        upload(client, "m", {"model.py": MODEL}, trust=True)
+        with serve(tmp_path / "two", [*with_home(first), two]) as second:
+            assert urlsplit(second.url).path == bases[1]
+            with second.client() as other:
+                assert invoke(other, x=4).json()["outputs"] == {"output": 5}
+                kept = other.post(
+                    "invocations",
+                    json={"reference": "m", "inputs": {"x": 1}},
+                    headers={"Prefer": "respond-async"},
+                )
+                assert kept.status_code == 202
+                place = httpx.URL(second.url).join(kept.headers["location"])
+                assert str(place).startswith(second.api_url)
+                assert other.get(place).json()["invocation"]["reference"] == "m@1"
+                found = other.get("invocations", params={"limit": 1})
+                assert [item["reference"] for item in found.json()["items"]] == ["m@1"]
+            first.stop(signal.SIGKILL)
+            with second.client() as other:
+                assert invoke(other, x=5).json()["outputs"] == {"output": 6}
+
+
 def test_large_uploads_stream_through_and_go_on_where_they_broke_off(tmp_path):
     data = os.urandom(24 << 20)
     digest = hashlib.sha256(data).hexdigest()

@@ -168,7 +168,7 @@ class Handler(APIHandler):
                 if hold.is_over():
                     raise relayed.link.unreachable() from error
             else:
-                await pass_answer(self, response)
+                await pass_answer(self, response, relayed.link.base_path)
                 return
             # Held, rather than refused: the next one takes over in a moment.
             await self.slot.wait_settled()

@@ -27,6 +27,7 @@ __all__ = [
     "interrupted",
     "pass_answer",
     "pass_headers",
+    "pass_location",
     "read_relay_user",
     "relay_query",
 ]
@@ -259,8 +260,13 @@ class RelayedRequest:
         return await self._link.send(method, target, headers, content, self._handler.user)
 
 
-async def pass_answer(handler: Handler, response: httpx.Response) -> None:
+async def pass_answer(handler: Handler, response: httpx.Response, base_path: str) -> None:
     """Give an answer to the caller as it comes in.
+
+    Parameters
+    ----------
+    base_path
+        Of the server that gave it.
 
     Raises
     ------
@@ -269,6 +275,8 @@ async def pass_answer(handler: Handler, response: httpx.Response) -> None:
     """
     handler.set_status(response.status_code, response.reason_phrase or None)
     for name, value in pass_headers(response.headers.items(), _OWN_ANSWER_HEADERS):
+        if name.lower() == "location":
+            value = pass_location(value, base_path, handler.base_url)
         handler.set_header(name, value)
     begun = False
     try:
@@ -311,6 +319,19 @@ def pass_headers(headers: Iterable[tuple[str, str]], own: frozenset[str]) -> lis
         for name, value in headers
         if name.lower() not in own and not name.lower().startswith("x-norman-")
     ]
+
+
+def pass_location(location: str, base_path: str, own_base_path: str) -> str:
+    """Return where something is here that stands elsewhere in the other server.
+
+    Examples
+    --------
+    >>> pass_location("/one/norman/api/v1/invocations/7", "/one/", "/user/ann/")
+    '/user/ann/norman/api/v1/invocations/7'
+    """
+    if not location.startswith(base_path):
+        return location
+    return own_base_path + location.removeprefix(base_path)
 
 
 def relay_query(query: str) -> str:

@@ -31,6 +31,7 @@ from norman_protocol.rest import (
     ModelPage,
     ModelSummary,
     Origin,
+    RelayStatus,
     ServerStatus,
     TrustRecord,
     VersionDetail,
@@ -370,6 +371,20 @@ def test_status():
         assert part in text
     assert re.search(r"^digits@3 +ready +4712 +123.0 MB +10,000 +2 +0 +0$", text, re.MULTILINE)
     assert re.search(r"^draft@1 +stopped +0", text, re.MULTILINE)
+
+
+@pytest.mark.parametrize("relay", [None, RelayStatus(relaying_pid=4720, holding_pid=4711)])
+def test_status_says_who_relays_to_whom(relay):
+    status = ServerStatus(
+        server_id="5e4",
+        version="0.1.0",
+        protocol=1,
+        model_count=0,
+        executor=ExecutorStatus(state="ready"),
+        relay=relay,
+    )
+    for text in render_status(status).values():
+        assert ("process 4720 relays to 4711" in text) is (relay is not None)
 
 
 def test_status_of_a_server_without_executor():
