@@ -122,6 +122,8 @@ class HolderLink:
         HolderGone
             The other server ended.
         """
+        if self._client.is_closed:  # another request has found out
+            raise HolderGone(was_sent=False)
         request = self._client.build_request(
             method,
             "/",
