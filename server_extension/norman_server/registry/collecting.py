@@ -102,6 +102,8 @@ class Collector:
 
     def _collect(self, dry_run: bool) -> GarbageReport:
         since = self._now() - timedelta(seconds=self._grace_s)
+        if not dry_run:  # a round that failed may have taken out what its transaction then kept
+            self._blobs.recover_discarded(self._noted)
         orphans = find_orphans(self._home, self._version_ids)
         tree_bytes, log_bytes = allocated_bytes(orphans.trees), allocated_bytes(orphans.logs)
         blobs, blob_bytes = self._sweep_noted(since, dry_run)
@@ -182,6 +184,10 @@ class Collector:
             rows.blobs.remove(gone)
             return gone
 
-        gone = self._database.write_now(forget)
+        try:
+            gone = self._database.write_now(forget)
+        except BaseException:  # rolled back: the blobs are still noted, so they go back at once
+            self._blobs.recover_discarded(self._noted)
+            raise
         self._blobs.empty_discarded()
         return gone

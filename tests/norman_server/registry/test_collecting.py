@@ -143,6 +143,17 @@ def test_a_server_killed_during_clean_up_loses_nothing(tmp_path):
         assert not list((tmp_path / "home" / "blobs" / "discarded").iterdir())
 
 
+async def test_what_a_failed_round_took_out_comes_back(registry, storage):
+    """Its transaction was rolled back: a version that counts on those bytes keeps them."""
+    await publish(registry, "digits", "one")
+    await send(registry, {"model.py": b"of no version"})
+    needed = digest_of(make_source("one"))
+    assert storage.blobs.discard(needed)
+    report = await Collector(storage, grace_s=0, now=later(1)).collect()
+    assert report.blobs == 1
+    assert [blob.digest for blob in storage.blobs.stored()] == [needed]
+
+
 async def test_uploads_go_on_while_clean_up_hammers(registry, storage):
     """With no grace at all, what was sent may go before it is published: then it is sent again."""
     uploaded = asyncio.Event()
