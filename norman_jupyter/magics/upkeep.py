@@ -65,6 +65,11 @@ def _du(arguments: Arguments, context: Context) -> Outcome:
     if arguments.positionals:
         text = resolve_text(arguments.positionals[0], context.namespace, what="MODEL")
         name = parse_reference(text).name
+        if "@" in text:
+            raise RequestInvalid(
+                f"%norman du takes a model's name: {name}, not {text}. It lists every version.",
+                field="MODEL",
+            )
     return Outcome(value=context.connection.use(lambda client: client.disk(name)))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable
 
-from norman_protocol.errors import Conflict, ExecutorUnavailable, Interrupted
+from norman_protocol.errors import Conflict, ExecutorUnavailable, Interrupted, NormanError
 from norman_protocol.messages import DeploymentStatus, Done, Stop
 from norman_protocol.references import Reference
 from norman_protocol.rest import Deletion
@@ -106,6 +106,9 @@ class Deletions:
                 await session.request(Stop(id=session.new_id(), version_id=version.id), Done)
         except (ExecutorUnavailable, Interrupted):
             _log.info("The executor is away; its successor never learns of what was deleted.")
+        except NormanError:
+            # They are deleted all the same: whoever asked must not hear of a failure.
+            _log.exception("The executor could not be told of what was deleted.")
         for version in versions:
             await self._registry.remove_files(version.id)
             self._announce(version)

@@ -64,6 +64,7 @@ def test_a_notebook_that_runs_alone_must_be_sure(notebook, client, answers):
     [
         ("%norman rm digits", "Which version"),
         ("%norman rm digits@1 --all", "whole model"),
+        ("%norman du digits@1", "lists every version"),
     ],
 )
 def test_what_is_meant_must_be_clear(notebook, client, line, says):

@@ -9,6 +9,7 @@ import re
 import pytest
 
 from norman_jupyter.previews.listings import (
+    FoundInvocations,
     FoundModels,
     ShownModel,
     render_invocations,
@@ -488,3 +489,9 @@ def test_hostile_text_is_harmless_and_small(bundle):
 )
 def test_times_are_told_to_the_minute(text, expected):
     assert short_time(text) == expected
+
+
+def test_no_calls_at_all_and_none_that_were_looked_for_are_told_apart():
+    assert "Nothing was invoked yet" in render_invocations(InvocationPage(items=()))["text/plain"]
+    found = render_invocations(FoundInvocations(items=()))["text/plain"]
+    assert found.startswith("No recorded call is like that")
