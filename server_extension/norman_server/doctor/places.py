@@ -119,8 +119,9 @@ def _databases(home: Home) -> tuple[tuple[Path, str], ...]:
 
 def _check_contents(path: Path, head: str) -> Iterator[Found]:
     with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as connection:
-        (revision,) = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+        row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
         loose = connection.execute("PRAGMA foreign_key_check").fetchmany(_SHOWN)
+    revision = row[0] if row is not None else "(none)"
     if revision != head:
         yield found(
             "databases",

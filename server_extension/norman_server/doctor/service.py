@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sqlite3
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
@@ -27,6 +28,7 @@ from norman_server.doctor.running import (
 __all__ = ["CHECKS", "examine"]
 
 _log = logging.getLogger(__name__)
+_FAULTS: Final = (NormanError, OSError, sqlite3.Error)
 
 CHECKS: Final[Mapping[str, Check]] = {
     "folders": check_folders,
@@ -61,12 +63,13 @@ def examine(subject: Subject, *, repair: bool = False) -> DoctorReport:
 
 
 def _run(name: str, check: Check, subject: Subject) -> list[Found]:
+    items: list[Found] = []
     try:
-        return list(check(subject))
-    except (NormanError, OSError) as error:
+        items.extend(check(subject))  # what came before a failure stays
+    except _FAULTS as error:
         _log.exception("the check of %s failed", name)
-        reason = error.message if isinstance(error, NormanError) else error.strerror
-        return [found(name, "error", f"This can't be checked: {reason}")]
+        items.append(found(name, "error", f"This can't be checked: {_reason(error)}"))
+    return items
 
 
 def _mend(item: Found) -> Finding:
@@ -74,8 +77,13 @@ def _mend(item: Found) -> Finding:
         return item.finding
     try:
         item.repair()
-    except (NormanError, OSError) as error:
+    except _FAULTS as error:
         _log.exception("%s can't be mended", item.finding.subject)
-        reason = error.message if isinstance(error, NormanError) else error.strerror
-        return replace(item.finding, advice=f"It could not be mended: {reason}")
+        return replace(item.finding, advice=f"It could not be mended: {_reason(error)}")
     return replace(item.finding, repaired=True)
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, NormanError):
+        return error.message
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)

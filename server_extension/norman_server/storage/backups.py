@@ -37,6 +37,21 @@ _NAME: Final = re.compile(r"(norman|invocations)-(\d{8}T\d{12}Z)-([a-z0-9-]+)\.d
 _TIME: Final = "%Y%m%dT%H%M%S%fZ"
 _DAYS: Final = 7
 _COMPANIONS: Final = ("-wal", "-shm")
+_BUSY_TIMEOUT_S: Final = 15.0
+_NO_DAMAGE: Final = frozenset(
+    {
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_LOCKED,
+        sqlite3.SQLITE_PERM,
+        sqlite3.SQLITE_READONLY,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_AUTH,
+        sqlite3.SQLITE_NOMEM,
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_INTERRUPT,
+    }
+)
+"""What keeps SQLite from reading a file that may well be sound."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -183,40 +198,57 @@ def _settle(unfinished: Path, target: Path) -> None:
 
 
 @contextlib.contextmanager
-def _connect(path: Path) -> Iterator[sqlite3.Connection]:
+def _connect(path: Path, busy_timeout_s: float = _BUSY_TIMEOUT_S) -> Iterator[sqlite3.Connection]:
     # "immutable" would pass over what a log beside the file holds.
-    connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=15.0)
+    uri = f"{path.resolve().as_uri()}?mode=ro"
+    connection = sqlite3.connect(uri, uri=True, timeout=busy_timeout_s)
     with contextlib.closing(connection):
         yield connection
 
 
-def find_damage(path: Path, *, thorough: bool = False) -> str | None:
+def find_damage(
+    path: Path, *, thorough: bool = False, busy_timeout_s: float = _BUSY_TIMEOUT_S
+) -> str | None:
     """Say what is wrong with a database file, in a few words; None where nothing is.
 
     Parameters
     ----------
     thorough
         Compare every index with its table, too: as long as reading everything takes.
+    busy_timeout_s
+        How long another program's lock is waited for.
+
+    Raises
+    ------
+    InternalError
+        It can't be told: the file is locked, or may not be read.
     """
     if not path.exists():
         return "the file is missing"
     if not path.stat().st_size and not any(one.exists() for one in _companions(path)):
         return "the file is empty"
     try:
-        with _connect(path) as connection:
+        with _connect(path, busy_timeout_s) as connection:
             check = "integrity_check" if thorough else "quick_check"
             rows = connection.execute(f"PRAGMA {check}(5)").fetchall()
             revision = connection.execute(
                 "SELECT name FROM sqlite_master WHERE name = 'alembic_version'"
             ).fetchone()
     except sqlite3.Error as error:
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF in _NO_DAMAGE:
+            raise InternalError(
+                f"The database {path.name} can't be examined: {error}. Nothing was changed. End "
+                "the program that holds it, or give this user the right to it; then try again."
+            ) from error
         return str(error)
     if rows != [("ok",)]:
         return "; ".join(str(row[0]) for row in rows).replace("\n", " ")[:300]
     return None if revision is not None else "its tables are missing"
 
 
-def restore_databases(home: Home, chosen: str | None = None) -> list[Restored]:
+def restore_databases(
+    home: Home, chosen: str | None = None, *, busy_timeout_s: float = _BUSY_TIMEOUT_S
+) -> list[Restored]:
     """Put backups in the place of damaged databases; the damaged files are kept aside.
 
     Only for the process that holds the home, while no storage of it is open.
@@ -226,24 +258,26 @@ def restore_databases(home: Home, chosen: str | None = None) -> list[Restored]:
     chosen
         Name of a backup to put back, whether the database is damaged or not; by default the newest
         sound one of each damaged database.
+    busy_timeout_s
+        How long another program's lock is waited for.
 
     Raises
     ------
     RequestInvalid
         There is no backup of that name, or it is damaged itself.
     StorageFull, InternalError
-        The disk is full or failed.
+        The disk is full or failed, or a database is locked or may not be read: it may be sound.
     """
     if chosen is not None:
         backup = _named(home, chosen)
         database = home.root / backup.database
-        reason = find_damage(database) or "nothing is wrong with it"
+        reason = find_damage(database, busy_timeout_s=busy_timeout_s) or "nothing is wrong with it"
         return [_replace(database, reason, backup)]
     done = []
     for database in (home.registry_path, home.invocations_path):
         if not database.exists() and not list_backups(home, database.name):
             continue  # never begun
-        damage = find_damage(database, thorough=True)
+        damage = find_damage(database, thorough=True, busy_timeout_s=busy_timeout_s)
         if damage is not None:
             sound = (
                 one for one in list_backups(home, database.name) if find_damage(one.path) is None

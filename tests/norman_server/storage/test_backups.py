@@ -105,6 +105,22 @@ def test_what_is_no_database_of_ours_is_told(tmp_path, contents):
     assert find_damage(other) == "its tables are missing"
 
 
+@pytest.mark.parametrize("chosen", [False, True])
+def test_a_locked_database_is_not_taken_for_a_damaged_one(home, chosen):
+    change(home)
+    made = make_backup(home, home.registry_path, "regular", keep=3)
+    change(home, "since")
+    with closing(sqlite3.connect(home.registry_path, isolation_level=None)) as other:
+        other.execute("PRAGMA locking_mode=EXCLUSIVE")
+        other.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(InternalError, match=r"norman\.db can't be examined: .*locked"):
+            find_damage(home.registry_path, busy_timeout_s=0.01)
+        with pytest.raises(InternalError, match="Nothing was changed"):
+            restore_databases(home, made.path.name if chosen else None, busy_timeout_s=0.01)
+    assert digests(home.registry_path) == ["one", "since"]
+    assert list(home.root.glob("*.damaged-*")) == []
+
+
 @given(st.lists(st.integers(0, 40 * 24), max_size=40), st.integers(1, 10))
 def test_the_newest_and_one_a_day_of_the_last_week_are_kept(hours, count):
     now = datetime(2031, 5, 6, 12, tzinfo=UTC)
