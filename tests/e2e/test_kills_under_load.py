@@ -67,13 +67,17 @@ class Load:
             until(all_in)
 
     def outcomes(self) -> list[object]:
-        """Return what each caller that waited was told: a value, an error, or an HTTP answer."""
+        """Return what each caller that waited was told: a value, an error, or an HTTP answer.
+
+        The client is closed: it isn't asked again.
+        """
         found: list[object] = []
-        for future in [*self.local, *self.rest]:
-            try:
-                found.append(future.result(60))
-            except (NormanError, httpx.TransportError) as error:
-                found.append(error)
+        with self.norman:
+            for future in [*self.local, *self.rest]:
+                try:
+                    found.append(future.result(60))
+                except (NormanError, httpx.TransportError) as error:
+                    found.append(error)
         return found
 
 
