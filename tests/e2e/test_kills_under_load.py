@@ -188,3 +188,4 @@ def test_numbers_of_uploads_at_once_have_no_gap_and_no_twin_across_a_kill(tmp_pa
             known = [(one.result(), numbers[index]) for index, one in enumerate(first)]
             assert all(before in (None, after) for before, after in known)
             assert_server_clean(client)
+    assert_doctor_clean(server.home)
