@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 from norman_protocol.errors import Conflict, ExecutorUnavailable, Interrupted, NormanError
 from norman_protocol.messages import DeploymentStatus, Done, Stop
@@ -26,6 +27,8 @@ class Deletions:
     ----------
     session
         Gives the executor's session, or raises `ExecutorUnavailable`.
+    deploy
+        Tells a session of a version that may be called.
     route
         Tells the executor where the references to a model lead now.
     serving
@@ -41,6 +44,7 @@ class Deletions:
         registry: Registry,
         *,
         session: Callable[[], Awaitable[Session]],
+        deploy: Callable[[Session, VersionRecord], Awaitable[None]],
         route: Callable[[str], Awaitable[None]],
         serving: Callable[[], Awaitable[tuple[DeploymentStatus, ...]]],
         idle_timeout_s: float,
@@ -48,6 +52,7 @@ class Deletions:
     ) -> None:
         self._registry = registry
         self._session = session
+        self._deploy = deploy
         self._route = route
         self._serving = serving
         self._idle_timeout_s = idle_timeout_s
@@ -74,9 +79,30 @@ class Deletions:
         for status in await self._serving():
             if status.version_id == version.id:
                 check_idle(status, stop=stop, idle_timeout_s=self._idle_timeout_s)
-        version, deletion = await self._registry.delete_version(numbered, user=user)
+        # Asked of the executor itself: a call that has come since then is not cut off.
+        await self._stop_idle(version)
+        try:
+            version, deletion = await self._registry.delete_version(numbered, user=user)
+        except NormanError:
+            await self._restore(version)
+            raise
         await self._forget([version])
         return deletion
+
+    async def _stop_idle(self, version: VersionRecord) -> None:
+        try:
+            session = await self._session()
+            stop = Stop(id=session.new_id(), version_id=version.id, only_idle=True)
+            await session.request(stop, Done)
+        except (ExecutorUnavailable, Interrupted):
+            return  # nothing runs there
+
+    async def _restore(self, version: VersionRecord) -> None:
+        """Let the executor serve a version again that was not deleted after all."""
+        if version.state != "ready":
+            return
+        with suppress(ExecutorUnavailable, Interrupted):
+            await self._deploy(await self._session(), version)
 
     async def delete_model(self, name: str, *, user: str) -> Deletion:
         """Delete a model with its versions and aliases; idle replicas are stopped.

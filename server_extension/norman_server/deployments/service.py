@@ -105,6 +105,7 @@ class Deployments:
         self.deletions = Deletions(
             registry,
             session=self._session,
+            deploy=self._deploy,
             route=self._route,
             serving=self._serving,
             idle_timeout_s=idle_timeout_s,
