@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 from pathlib import Path
 
 import psutil
@@ -12,6 +11,7 @@ import psutil
 from norman_protocol.decoding import dump_json, encode
 from norman_protocol.discovery import DiscoveryRecord, discovery_file_name, is_same_process
 from norman_protocol.processes import process_stamp
+from norman_server.storage.files import write_private
 
 __all__ = ["Announcement", "is_stale", "remove_stale_files"]
 
@@ -28,12 +28,7 @@ class Announcement:
     def write(self) -> None:
         """Write the file for the owner's eyes only, whole or not at all."""
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        unfinished = self.path.with_suffix(".tmp")
-        unfinished.unlink(missing_ok=True)
-        descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(dump_json(encode(self._record)))
-        unfinished.replace(self.path)
+        write_private(self.path, dump_json(encode(self._record)))
 
     def remove(self) -> None:
         """Remove the file. Twice is fine."""

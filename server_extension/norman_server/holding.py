@@ -12,6 +12,7 @@ from pathlib import Path
 from norman_protocol.decoding import decode, dump_json, encode
 from norman_protocol.errors import NormanError
 from norman_protocol.identifiers import new_id
+from norman_server.storage.files import write_private
 
 __all__ = ["Holder", "Identity", "Waiting", "read_holder", "remove_holder", "write_holder"]
 
@@ -69,12 +70,7 @@ class Holder:
 
 def write_holder(path: Path, holder: Holder) -> None:
     """Tell who holds the home, whole or not at all."""
-    unfinished = path.with_suffix(".tmp")
-    unfinished.unlink(missing_ok=True)
-    descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(dump_json(encode(holder)))
-    unfinished.replace(path)
+    write_private(path, dump_json(encode(holder)))
 
 
 def read_holder(path: Path) -> Holder | None:

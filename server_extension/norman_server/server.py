@@ -495,7 +495,7 @@ class NormanServer:
             subject = Subject(
                 home=storage.home,
                 storage=storage,
-                live=Live(executor_id=supervisor.executor_id, executor_pid=supervisor.pid),
+                live=Live(executor_id=supervisor.executor_id),
                 runtime_folder=settings.runtime_folder,
                 deep=deep,
                 keep_backups=settings.backup_count,

@@ -180,6 +180,8 @@ class ServiceSlot:
 
     async def wait_settled(self) -> None:
         """Wait until it is known who serves; not for ever."""
+        if self._settled.is_set():
+            return  # as a rule: a timer for each request would cost it
         with suppress(TimeoutError):
             async with asyncio.timeout(TAKEOVER_PATIENCE_S):
                 await self._settled.wait()

@@ -8,7 +8,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from norman_server.doctor.findings import Found, Subject, found
-from norman_server.registry.orphans import find_orphans, remove_path
+from norman_server.registry.orphans import find_orphans, find_strays, note_strays, remove_path
+from norman_server.registry.queries import all_routings
 from norman_server.storage.trees import find_tree_faults, make_tree
 
 if TYPE_CHECKING:
@@ -91,29 +92,14 @@ def _check_waiting(storage: Storage) -> Iterator[Found]:
 
 
 def _check_strays(storage: Storage) -> Iterator[Found]:
-    sizes = {blob.digest: blob.size_bytes for blob in storage.blobs.stored()}
-    digests = sorted(sizes)
-    for start in range(0, len(digests), _PAGE):
-        some = digests[start : start + _PAGE]
-        noted = _noted(storage, some)
-        strays = {digest: sizes[digest] for digest in some if digest not in noted}
-        if strays:
-            yield found(
-                "blobs",
-                "note",
-                f"{len(strays)} stored files are not noted: an upload broke off just there.",
-                advice="Clean-up notes them: %norman gc",
-                repair=partial(_note, storage, strays),
-            )
-
-
-def _noted(storage: Storage, digests: Sequence[str]) -> set[str]:
-    return storage.registry.read_now(lambda rows: rows.blobs.noted(digests))
-
-
-def _note(storage: Storage, sizes: dict[str, int]) -> None:
-    now = datetime.now(UTC)
-    storage.registry.write_now(lambda rows: rows.blobs.add_all(sizes, now))
+    for strays in find_strays(storage):
+        yield found(
+            "blobs",
+            "note",
+            f"{len(strays)} stored files are not noted: an upload broke off just there.",
+            advice="Clean-up notes them: %norman gc",
+            repair=partial(note_strays, storage, strays, datetime.now(UTC)),
+        )
 
 
 def check_orphans(subject: Subject) -> Iterator[Found]:
@@ -172,9 +158,13 @@ def check_versions(subject: Subject) -> Iterator[Found]:
     storage = subject.storage
     if storage is None:
         return
-    routings = storage.registry.read_now(lambda rows: rows.versions.routing_facts())
-    for name, last_number, states, aliases in routings:
-        if states and max(states) > last_number:
+    routings, counted = storage.registry.read_now(
+        lambda rows: (all_routings(rows), rows.models.last_numbers())
+    )
+    for routing in routings:
+        name, last_number = routing.name, counted[routing.name]
+        states = {number: state for number, (_, state) in routing.versions.items()}
+        if max(states) > last_number:
             yield found(
                 "versions",
                 "error",
@@ -182,7 +172,7 @@ def check_versions(subject: Subject) -> Iterator[Found]:
                 subject=name,
                 advice="Restore a backup: norman restore",
             )
-        for alias, number in aliases.items():
+        for alias, number in routing.aliases.items():
             if states.get(number) != "ready":
                 yield found(
                     "versions",

@@ -19,7 +19,6 @@ class Live:
     """The server that examines its own home."""
 
     executor_id: str | None
-    executor_pid: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

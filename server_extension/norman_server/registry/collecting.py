@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,7 +12,13 @@ from typing import TYPE_CHECKING, Final
 
 from norman_protocol.errors import NormanError
 from norman_protocol.rest import GarbageReport
-from norman_server.registry.orphans import allocated_bytes, find_orphans, remove_path
+from norman_server.registry.orphans import (
+    allocated_bytes,
+    find_orphans,
+    find_strays,
+    note_strays,
+    remove_path,
+)
 from norman_server.storage.opening import Storage
 
 if TYPE_CHECKING:
@@ -60,6 +66,7 @@ class Collector:
         now: Callable[[], datetime] = _utc_now,
         pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
+        self._storage = storage
         self._home = storage.home
         self._database = storage.registry
         self._blobs = storage.blobs
@@ -155,24 +162,9 @@ class Collector:
         )
 
     def _adopt_strays(self) -> None:
-        """Note blobs that are stored and not noted: their writer was killed in between.
-
-        Their bytes were verified and synced before they got their name. So an upload goes on
-        where it was, and what is never published goes once the grace is over.
-        """
-        sizes = {blob.digest: blob.size_bytes for blob in self._blobs.stored()}
-        digests = sorted(sizes)
-        for start in range(0, len(digests), _BATCH):
-            some = digests[start : start + _BATCH]
-            noted = self._noted(some)
-            strays = {digest: sizes[digest] for digest in some if digest not in noted}
-            if strays:
-                _log.info("%d files of uploads that broke off are noted", len(strays))
-                self._note(strays)
-
-    def _note(self, sizes: Mapping[str, int]) -> None:
-        now = self._now()
-        self._database.write_now(lambda rows: rows.blobs.add_all(sizes, now))
+        for strays in find_strays(self._storage):
+            _log.info("%d files of uploads that broke off are noted", len(strays))
+            note_strays(self._storage, strays, self._now())
 
     def _noted(self, digests: Sequence[str]) -> set[str]:
         return self._database.read_now(lambda rows: rows.blobs.noted(digests))

@@ -6,18 +6,30 @@ import re
 import shutil
 import stat
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from norman_server.storage.faults import disk_faults
 from norman_server.storage.home import Home
 
-__all__ = ["Orphans", "allocated_bytes", "find_orphans", "remove_path"]
+if TYPE_CHECKING:
+    from norman_server.storage.opening import Storage
+
+__all__ = [
+    "Orphans",
+    "allocated_bytes",
+    "find_orphans",
+    "find_strays",
+    "note_strays",
+    "remove_path",
+]
 
 _VERSION_ID: Final = re.compile(r"[0-9a-f]{32}")
 _LOG_NAME: Final = re.compile(r"([0-9a-f]{32})\.log(?:\..*)?")
+_BATCH: Final = 500
 _BUILDING_S: Final = 3600.0
 """A tree that was begun and not touched for so long is built by nobody any more."""
 
@@ -66,6 +78,31 @@ def _is_orphan_tree(path: Path, known: Collection[str]) -> bool:
 def _is_orphan_log(path: Path, known: Collection[str]) -> bool:
     match = _LOG_NAME.fullmatch(path.name)
     return match is not None and match[1] not in known
+
+
+def find_strays(storage: Storage) -> Iterator[dict[str, int]]:
+    """Give, some at a time, digest → size of blobs that are stored and not noted.
+
+    Their writer was killed in between. Their bytes were verified and synced before they got their
+    name: to note them loses nothing. Synchronous: call it in a thread.
+    """
+    sizes = {blob.digest: blob.size_bytes for blob in storage.blobs.stored()}
+    digests = sorted(sizes)
+    for start in range(0, len(digests), _BATCH):
+        some = digests[start : start + _BATCH]
+        noted = _noted(storage, some)
+        strays = {digest: sizes[digest] for digest in some if digest not in noted}
+        if strays:
+            yield strays
+
+
+def _noted(storage: Storage, digests: Sequence[str]) -> set[str]:
+    return storage.registry.read_now(lambda rows: rows.blobs.noted(digests))
+
+
+def note_strays(storage: Storage, strays: Mapping[str, int], now: datetime) -> None:
+    """Note blobs, so that an upload goes on with them, or clean-up removes them in time."""
+    storage.registry.write_now(lambda rows: rows.blobs.add_all(strays, now))
 
 
 def allocated_bytes(paths: Iterable[Path]) -> int:

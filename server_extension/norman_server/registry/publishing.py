@@ -90,7 +90,7 @@ def finish_version(
 ) -> VersionRecord:
     """Let a version be ready, and active where that was asked for."""
     rows.versions.move(version_id, "ready", signature=encode(signature), load_s=load_s, error=None)
-    _activate(rows, version_id, now, "ready after its upload")
+    _activate(rows, version_id, now)
     return _touched(rows, version_id, now)
 
 
@@ -109,7 +109,7 @@ def _touched(rows: RegistryRows, version_id: str, now: datetime) -> VersionRecor
     return record
 
 
-def _activate(rows: RegistryRows, version_id: str, now: datetime, reason: str) -> None:
+def _activate(rows: RegistryRows, version_id: str, now: datetime) -> None:
     request = rows.versions.activation(version_id)
     if request is None:
         return
@@ -128,7 +128,7 @@ def _activate(rows: RegistryRows, version_id: str, now: datetime, reason: str) -
             after=request.number,
             changed_at=now,
             changed_by=request.user,
-            reason=reason,
+            reason="ready after its upload",
         ),
     )
 

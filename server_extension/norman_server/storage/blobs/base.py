@@ -17,11 +17,10 @@ __all__ = ["BlobStore", "BlobWriter", "StoredBlob", "Unstored"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredBlob:
-    """A blob as it lies in the store; ``modified_at`` in seconds of the system's clock."""
+    """A blob as it lies in the store."""
 
     digest: str
     size_bytes: int
-    modified_at: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

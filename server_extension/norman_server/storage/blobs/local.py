@@ -169,10 +169,7 @@ class LocalBlobStore(BlobStore):
         with disk_faults("looking through the store of blobs"):
             for path in self._blobs.glob("??/*"):
                 with contextlib.suppress(FileNotFoundError):
-                    found = path.stat()
-                    yield StoredBlob(
-                        digest=path.name, size_bytes=found.st_size, modified_at=found.st_mtime
-                    )
+                    yield StoredBlob(digest=path.name, size_bytes=path.stat().st_size)
 
     def unstored(self) -> Unstored:
         """Return what else takes room; see the base class."""

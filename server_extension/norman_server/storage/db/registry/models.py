@@ -68,6 +68,11 @@ class ModelRows:
         query = select(models.c.last_number).where(models.c.id == model_id)
         return int(self._connection.execute(query).scalar_one())
 
+    def last_numbers(self) -> dict[str, int]:
+        """Return name → the last number that was given, of every model."""
+        query = select(models.c.name, models.c.last_number)
+        return {row.name: row.last_number for row in self._connection.execute(query)}
+
     def take_activation(self, model_id: str) -> int:
         """Return the place of a new request to activate a version, after all earlier ones."""
         self._connection.execute(

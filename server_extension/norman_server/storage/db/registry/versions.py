@@ -259,23 +259,6 @@ class VersionRows:
         )
         return [(f"{row.name}@{row.number}", row.lost) for row in self._connection.execute(query)]
 
-    def routing_facts(self) -> list[tuple[str, int, dict[int, VersionState], dict[str, int]]]:
-        """Return (name, last number, number → state, alias → number) of every model."""
-        states: dict[str, dict[int, VersionState]] = {}
-        for target in self.all_targets():
-            states.setdefault(target.model_id, {})[target.number] = target.state
-        named: dict[str, dict[str, int]] = {}
-        query = select(aliases.c.model_id, aliases.c.alias, versions.c.number).join(
-            versions, versions.c.id == aliases.c.version_id
-        )
-        for row in self._connection.execute(query):
-            named.setdefault(row.model_id, {})[row.alias] = row.number
-        every = select(models.c.id, models.c.name, models.c.last_number).order_by(models.c.name_key)
-        return [
-            (row.name, row.last_number, states.get(row.id, {}), named.get(row.id, {}))
-            for row in self._connection.execute(every)
-        ]
-
     def numbers(self, model_id: str) -> list[int]:
         """Return the numbers of a model's versions, ascending."""
         query = (
