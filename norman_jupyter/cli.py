@@ -96,4 +96,4 @@ def _ask_server(options: Sequence[str]) -> int | None:
         from norman_jupyter.previews.upkeep import render_doctor
 
         sys.stdout.write(render_doctor(report)["text/plain"] + "\n")
-    return int(any(one.severity != "note" and not one.repaired for one in report.findings))
+    return int(report.needs_care)

@@ -509,6 +509,11 @@ class DoctorReport:
     findings: tuple[Finding, ...]
     deep: bool = False
 
+    @property
+    def needs_care(self) -> bool:
+        """Whether something was found that is neither mended nor in order by itself soon."""
+        return any(one.severity != "note" and not one.repaired for one in self.findings)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MissingRequest:

@@ -94,8 +94,7 @@ def _doctor(options: argparse.Namespace, home: Home) -> int:
         sys.stdout.write(dump_json(encode(report)).decode() + "\n")
     else:
         sys.stdout.write(_text(report))
-    left = [one for one in report.findings if one.severity != "note" and not one.repaired]
-    return FINDINGS if left else CLEAN
+    return FINDINGS if report.needs_care else CLEAN
 
 
 def examine_home(

@@ -369,6 +369,19 @@ class Handler(APIHandler):
         }
         return decode_query(self.operation.query, given)
 
+    def flag(self, name: str) -> bool:
+        """Decode the query, of which this parameter says yes (1) or no (0, or nothing).
+
+        Raises
+        ------
+        RequestInvalid
+            As for `query`, or it is another number.
+        """
+        given = self.query()[name]
+        if given not in (None, 0, 1):
+            raise RequestInvalid(f"{name} must be 0 or 1.", field=name)
+        return bool(given)
+
     # --- answers ----------------------------------------------------------------------------
 
     def compute_etag(self) -> str | None:

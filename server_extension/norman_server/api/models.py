@@ -125,14 +125,10 @@ class VersionHandler(Handler):
 
     async def delete(self, name: str, selector: str) -> None:
         """Delete the version."""
-        stop = self.query()["stop"]
-        if stop not in (None, 0, 1):
-            raise RequestInvalid("stop must be 0 or 1.", field="stop")
+        stop = self.flag("stop")
         deletions = self.services.deployments.deletions
         await self.answer(
-            await deletions.delete_version(
-                _reference(name, selector), stop=bool(stop), user=self.user
-            )
+            await deletions.delete_version(_reference(name, selector), stop=stop, user=self.user)
         )
 
     async def patch(self, name: str, selector: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from norman_protocol.errors import RequestInvalid
 from norman_protocol.rest import (
     DiskUsage,
     DoctorReport,
@@ -40,10 +39,7 @@ class DoctorHandler(Handler):
 
     async def get(self) -> None:
         """Answer with what isn't as it should be."""
-        deep = self.query()["deep"]
-        if deep not in (None, 0, 1):
-            raise RequestInvalid("deep must be 0 or 1.", field="deep")
-        await self.answer(await self.services.examine(deep=bool(deep), repair=False))
+        await self.answer(await self.services.examine(deep=self.flag("deep"), repair=False))
 
     async def post(self) -> None:
         """Mend what is safe to mend, and answer with what was found."""
