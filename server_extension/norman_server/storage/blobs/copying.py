@@ -14,7 +14,7 @@ from typing import Final
 from norman_protocol.errors import BundleInvalid
 from norman_server.storage.files import clone_file
 
-__all__ = ["copy_hashed", "hash_file"]
+__all__ = ["Syncing", "copy_hashed", "hash_file"]
 
 _STEP_BYTES: Final = 16 << 20
 _READ_BYTES: Final = 1 << 20
@@ -63,7 +63,7 @@ def copy_hashed(source: int, target: int, size_bytes: int, on_done: Callable[[in
     if size_bytes and clone_file(source, target):
         os.ftruncate(target, size_bytes)
         return hash_file(target, size_bytes, on_done)
-    hashing, syncing = _Hashing(target), _Syncing(target)
+    hashing, syncing = _Hashing(target), Syncing(target)
     try:
         done = 0
         while done < size_bytes:
@@ -134,10 +134,15 @@ class _Hashing(_Follower):
         _hash_range(self._hasher, self._file, start, end, self._buffer)
 
 
-class _Syncing(_Follower):
+class Syncing(_Follower):
     """Has the disk write what was copied, rather than all of it at the end: two thirds of the time.
 
     This makes nothing durable by itself: whoever owns the file syncs it when it is whole.
+
+    Parameters
+    ----------
+    file
+        Its open descriptor, which stays open until this is finished.
     """
 
     def __init__(self, file: int) -> None:
