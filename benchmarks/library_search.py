@@ -83,6 +83,7 @@ def _publication(name: str, version: int, chosen: random.Random, now: datetime) 
         size_bytes=3000,
         label=f"Release {version + 1}",
         description=" ".join(chosen.choices(_WORDS, k=_DESCRIPTION_WORDS)),
+        long_description=None,
         tags=tuple(chosen.sample(_WORDS, 3)),
         origin=Origin(notebook=f"{name}.ipynb", cell_source="x = 1\n" * 20),
         trust=None,

@@ -4,69 +4,87 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import mmap
 import os
 import shutil
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
-from typing import Literal
+from statistics import median
+from typing import TypeAlias
 
 from norman_jupyter import BlockingNorman, Progress
 from tools.demo.home import DemoHome, prepare, server_environment
 from tools.demo.server import start_server
 
-__all__ = ["Row", "main", "render"]
+__all__ = ["Sample", "main", "render"]
+
+Connect: TypeAlias = Callable[[], BlockingNorman]
 
 _MIB = 1 << 20
 _MODEL = b"def predict() -> int:\n    return 1\n"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
-    """One way of bringing the file there.
+class Sample:
+    """One upload, beside the baseline of the same round.
 
     Attributes
     ----------
+    baseline_s
+        For hashing, copying and syncing the file, right before or right after.
     stored_s
-        Until its bytes were verified and durable.
+        Until the file's bytes were verified and durable.
     ready_s
-        Until the version served, laid out for its worker; None where there is no version.
+        Until the version served, laid out for its worker.
     sent_bytes
-        What the client sent, and over a descriptor what the server copied; None for the baseline.
+        What the client sent, and over a descriptor what the server copied.
     """
 
-    name: str
+    way: str
+    baseline_s: float
     stored_s: float
-    ready_s: float | None = None
-    sent_bytes: int | None = None
+    ready_s: float
+    sent_bytes: int
+
+    @property
+    def ratio(self) -> float:
+        """The upload's speed, of the baseline's."""
+        return self.baseline_s / self.stored_s
 
 
-def render(rows: Sequence[Row], size_bytes: int) -> str:
-    """Write the rows as a Markdown table, the first of them being the baseline.
+def render(samples: Sequence[Sample], size_bytes: int) -> str:
+    """Write the medians of each way as a Markdown table, the ratios with their range.
 
     Examples
     --------
-    >>> print(render([Row(name="base", stored_s=1.0), Row(name="REST", stored_s=2.0)], 1 << 20))
-    | way | stored, s | MiB/s | of the baseline | ready, s | sent of the file |
+    >>> times = dict(stored_s=2.0, ready_s=3.0, sent_bytes=1 << 20)
+    >>> rest = [Sample(way="REST", baseline_s=base, **times) for base in (1.0, 1.5, 1.8)]
+    >>> print(render(rest, 1 << 20))
+    | way | hash, copy, sync, s | stored, s | of the baseline | ready, s | sent of the file |
     |---|---|---|---|---|---|
-    | base | 1.00 | 1 | 1.00 |  |  |
-    | REST | 2.00 | 0 | 0.50 |  |  |
+    | REST | 1.50 | 2.00 | 0.75 (0.50 to 0.90) | 3.00 | 100.0% |
     """
     lines = [
-        "| way | stored, s | MiB/s | of the baseline | ready, s | sent of the file |",
+        "| way | hash, copy, sync, s | stored, s | of the baseline | ready, s | sent of the file |",
         "|---|---|---|---|---|---|",
     ]
-    for row in rows:
-        rate = size_bytes / _MIB / row.stored_s
-        ratio = rows[0].stored_s / row.stored_s
-        ready = "" if row.ready_s is None else f"{row.ready_s:.2f}"
-        sent = "" if row.sent_bytes is None else f"{row.sent_bytes / size_bytes:.1%}"
-        lines.append(
-            f"| {row.name} | {row.stored_s:.2f} | {rate:.0f} | {ratio:.2f} | {ready} | {sent} |"
+    for way in dict.fromkeys(sample.way for sample in samples):
+        found = [sample for sample in samples if sample.way == way]
+        ratios = [sample.ratio for sample in found]
+        cells = (
+            way,
+            f"{median(sample.baseline_s for sample in found):.2f}",
+            f"{median(sample.stored_s for sample in found):.2f}",
+            f"{median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})",
+            f"{median(sample.ready_s for sample in found):.2f}",
+            f"{max(sample.sent_bytes for sample in found) / size_bytes:.1%}",
         )
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
@@ -81,27 +99,52 @@ def _make_folder(folder: Path, size_bytes: int) -> Path:
     return folder
 
 
-def _measure_baseline(source: Path, target: Path) -> Row:
+def _settle(size_bytes: int) -> None:
+    """Give each measurement the same machine: nothing left to write, and memory that is there.
+
+    A virtual machine gives free memory back to its host. The first touch of such a page costs more
+    than copying it, and whoever comes first would pay for all.
+    """
+    os.sync()
+    with mmap.mmap(-1, 2 * size_bytes) as memory:
+        step = bytes(range(256)) * (_MIB // 256)
+        for start in range(0, len(memory) - _MIB + 1, _MIB):
+            memory[start : start + _MIB] = step
+
+
+def _baseline(folder: Path, root: Path) -> float:
+    """Hash, copy and sync the folder's large file, and return the seconds that took."""
+    # Kept until the end: a copy in the place of one that was removed costs less than a first one.
+    source, target = folder / "weights.bin", root / f"copy-of-{folder.name}"
+    _settle(source.stat().st_size)
     begun = time.perf_counter()
     with source.open("rb") as file:
         hashlib.file_digest(file, "sha256")
     shutil.copyfile(source, target)
     with target.open("rb") as file:
         os.fsync(file.fileno())
-    seconds = time.perf_counter() - begun
-    target.unlink()
-    return Row(name="hash, copy, sync", stored_s=seconds)
+    return time.perf_counter() - begun
 
 
-def _measure_upload(name: str, norman: BlockingNorman, folder: Path, blobs: Path | None) -> Row:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Upload:
+    stored_s: float
+    ready_s: float
+    sent_bytes: int
+
+
+def _upload(norman: BlockingNorman, folder: Path, blobs: Path | None) -> _Upload:
     """Upload a folder; with ``blobs`` count what was copied there, else what was sent."""
+    _settle((folder / "weights.bin").stat().st_size)
     begun = stored = time.perf_counter()
-    sent_bytes = 0
+    hashed_bytes = sent_bytes = 0
 
     def tell(progress: Progress) -> None:
-        nonlocal stored, sent_bytes
+        nonlocal stored, hashed_bytes, sent_bytes
         if progress.stage in ("hashing", "sending"):
             stored = time.perf_counter()
+        if progress.stage == "hashing":  # over a descriptor the server hashes what is large
+            hashed_bytes = max(hashed_bytes, progress.done_bytes)
         if progress.stage == "sending":
             sent_bytes = max(sent_bytes, progress.done_bytes)
 
@@ -110,8 +153,9 @@ def _measure_upload(name: str, norman: BlockingNorman, folder: Path, blobs: Path
     ready = time.perf_counter()
     if version.state != "ready":
         raise RuntimeError(f"{version.reference} is {version.state}")
-    return Row(
-        name=name,
+    if (blobs is None) != (hashed_bytes > _MIB) and sent_bytes:
+        raise RuntimeError("the upload didn't take the way that is measured")
+    return _Upload(
         stored_s=stored - begun,
         ready_s=ready - begun,
         sent_bytes=sent_bytes if blobs is None else _disk_bytes(blobs) - before,
@@ -122,36 +166,43 @@ def _disk_bytes(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
-def _measure(size_bytes: int, root: Path) -> list[Row]:
+def _measure(size_bytes: int, rounds: int, root: Path) -> list[Sample]:
+    """Measure each way in turn, each beside a baseline: a disk is not always equally fast."""
     home = DemoHome(root=root / "home")
     prepare(home, fresh=True)
-    here = _make_folder(root / "here", size_bytes)
-    there = _make_folder(root / "there", size_bytes)
-    rows = [_measure_baseline(here / "weights.bin", root / "copy")]
+    blobs = home.root / "data" / "norman" / "blobs"
+    samples = []
     with start_server(home) as server:
         os.environ.update(server_environment(home, os.environ))
-        ways: tuple[tuple[str, Literal["auto", "rest"], Path], ...] = (
-            ("same host", "auto", here),
-            ("same host, again", "auto", here),
-            ("REST", "rest", there),
-            ("REST, again", "rest", there),
-        )
-        for name, transport, folder in ways:
-            with BlockingNorman(server.url, server.token, transport=transport) as norman:
-                blobs = home.root / "data" / "norman" / "blobs" if transport == "auto" else None
-                rows.append(_measure_upload(name, norman, folder, blobs))
-    return rows
+        for number in range(rounds):
+            ways: tuple[tuple[str, Connect, Path | None], ...] = (
+                ("same host", BlockingNorman, blobs),  # finds the server by its record
+                ("REST", partial(BlockingNorman, server.url, server.token), None),
+            )
+            for way, connect, counted in ways:
+                folder = _make_folder(root / f"{way.split()[0].lower()}-{number}", size_bytes)
+                with connect() as norman:
+                    upload = partial(_upload, norman, folder, counted)
+                    if number % 2:  # neither is always the one that comes first
+                        found, baseline_s = upload(), _baseline(folder, root)
+                    else:
+                        baseline_s, found = _baseline(folder, root), upload()
+                    for name, one in ((way, found), (f"{way}, again", upload())):
+                        samples.append(Sample(way=name, baseline_s=baseline_s, **asdict(one)))
+                shutil.rmtree(folder)
+    return samples
 
 
 def main(arguments: Sequence[str] | None = None, write: Callable[[str], object] = print) -> int:
     """Measure and print the table; return the exit status."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.upload", description=__doc__)
     parser.add_argument("--size-mib", type=int, default=2048, help="of the file")
+    parser.add_argument("--rounds", type=int, default=3, help="the table shows their medians")
     parser.add_argument("--folder", help="where the disk to be measured is; else the temporary one")
     parsed = parser.parse_args(arguments)
     size_bytes = parsed.size_mib * _MIB
     with tempfile.TemporaryDirectory(prefix="norman-bench-", dir=parsed.folder) as folder:
-        write(render(_measure(size_bytes, Path(folder)), size_bytes))
+        write(render(_measure(size_bytes, parsed.rounds, Path(folder)), size_bytes))
     return 0
 
 

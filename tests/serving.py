@@ -22,7 +22,16 @@ from norman_protocol.decoding import decode
 from norman_protocol.discovery import DiscoveryRecord, discovery_file_name
 from norman_protocol.rest import API_PATH
 
-__all__ = ["JUPYTER_SERVER", "NORMAN_SERVE", "RunningServer", "launch", "serve", "until", "upload"]
+__all__ = [
+    "JUPYTER_SERVER",
+    "NORMAN_SERVE",
+    "RunningServer",
+    "explained",
+    "launch",
+    "serve",
+    "until",
+    "upload",
+]
 
 T = TypeVar("T")
 
@@ -128,7 +137,9 @@ def launch(
     }
     work = root / "work"
     work.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, *launcher, "--ServerApp.ip=127.0.0.1", "--ServerApp.port=0"]
+    command = [sys.executable, *launcher, "--ServerApp.ip=127.0.0.1"]
+    if not any(option.startswith("--ServerApp.port=") for option in options):
+        command.append("--ServerApp.port=0")
     command += ["--allow-root", "--no-browser", f"--ServerApp.root_dir={work}", *options]
     with (root / "server.log").open("ab") as log:
         process = subprocess.Popen(
@@ -203,3 +214,18 @@ def upload(
         version: dict[str, Any] = answer.json()
         if version["state"] != "loading":
             return version
+
+
+def explained(root: Path, environment: dict[str, str]) -> Callable[[], httpx.Response]:
+    """Return what asks a server that may not be able to serve; Jupyter itself must answer."""
+    record = until(lambda: next((root / "runtime").glob("jpserver-*.json"), None))
+    facts = until(lambda: json.loads(record.read_text() or "null"))
+    headers = {"Authorization": f"token {environment['JUPYTER_TOKEN']}"}
+
+    def ask() -> httpx.Response | None:
+        assert httpx.get(f"{facts['url']}api/kernels", headers=headers).status_code == 200
+        answer = httpx.get(f"{facts['url']}norman/api/v1/models", headers=headers)
+        starting = answer.status_code == 503 and "is starting" in answer.json()["message"]
+        return None if starting else answer
+
+    return lambda: until(ask)

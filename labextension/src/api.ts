@@ -159,7 +159,8 @@ export interface paths {
         readonly get: operations["getModelsName"];
         readonly put?: never;
         readonly post?: never;
-        readonly delete?: never;
+        /** Delete a model with its versions and aliases */
+        readonly delete: operations["deleteModelsName"];
         readonly options?: never;
         readonly head?: never;
         readonly patch?: never;
@@ -199,7 +200,8 @@ export interface paths {
         readonly get: operations["getModelsNameVersionsSelector"];
         readonly put?: never;
         readonly post?: never;
-        readonly delete?: never;
+        /** Delete a version that no alias leads to and no replica serves */
+        readonly delete: operations["deleteModelsNameVersionsSelector"];
         readonly options?: never;
         readonly head?: never;
         /** Change label, descriptions and tags of a version */
@@ -326,6 +328,58 @@ export interface paths {
         readonly patch?: never;
         readonly trace?: never;
     };
+    readonly "/disk": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        /** What takes the disk */
+        readonly get: operations["getDisk"];
+        readonly put?: never;
+        readonly post?: never;
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/doctor": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        /** What of the home isn't as it should be */
+        readonly get: operations["getDoctor"];
+        readonly put?: never;
+        /** Mend what is safe to mend */
+        readonly post: operations["postDoctor"];
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/garbage": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly get?: never;
+        readonly put?: never;
+        /** Remove what no version needs any more */
+        readonly post: operations["postGarbage"];
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
     readonly "/models/{name}/versions/{selector}/logs": {
         readonly parameters: {
             readonly query?: never;
@@ -443,6 +497,7 @@ export interface components {
             readonly model_count: number;
             readonly executor: components["schemas"]["ExecutorStatus"];
             readonly devices?: readonly components["schemas"]["DeviceStatus"][];
+            readonly relay?: components["schemas"]["RelayStatus"] | null;
         };
         /** @description The executor process, as its supervisor sees it. */
         readonly ExecutorStatus: {
@@ -477,6 +532,11 @@ export interface components {
             readonly cores?: number;
             readonly memory_total_bytes?: number;
             readonly memory_used_bytes?: number;
+        };
+        /** @description An answer that came through a server that relays to the one that holds the home. */
+        readonly RelayStatus: {
+            readonly relaying_pid: number;
+            readonly holding_pid: number;
         };
         /** @description The digests, of those asked for, whose bytes must be sent. */
         readonly MissingAnswer: {
@@ -546,6 +606,14 @@ export interface components {
             readonly created_at: string;
             readonly created_by: string;
             readonly aliases?: readonly string[];
+        };
+        /** @description What was deleted. The numbers are never given again; recorded calls stay. */
+        readonly Deletion: {
+            readonly name: string;
+            readonly versions: readonly string[];
+            readonly aliases?: readonly string[];
+            readonly whole?: boolean;
+            readonly freed_later_bytes?: number;
         };
         /** @description A page of a model's versions, newest first. */
         readonly VersionPage: {
@@ -655,6 +723,7 @@ export interface components {
             readonly manifest: components["schemas"]["Manifest"];
             readonly label?: string | null;
             readonly description?: string | null;
+            readonly long_description?: string | null;
             readonly tags?: readonly string[];
             readonly trust?: boolean;
             readonly activate?: boolean;
@@ -744,6 +813,78 @@ export interface components {
             readonly name: string;
             readonly items: readonly components["schemas"]["AliasChange"][];
             readonly next_cursor?: string | null;
+        };
+        /** @description What takes the disk of the server's home, the largest versions first (at most 1,000). */
+        readonly DiskUsage: {
+            readonly items: readonly components["schemas"]["VersionUsage"][];
+            readonly version_count: number;
+            readonly blob_bytes: number;
+            readonly unreferenced_bytes: number;
+            readonly incoming_bytes: number;
+            readonly damaged_bytes: number;
+            readonly tree_bytes: number;
+            readonly log_bytes: number;
+            readonly registry_bytes: number;
+            readonly invocations_bytes: number;
+            readonly journal_bytes: number;
+            readonly backup_bytes: number;
+            readonly free_bytes: number;
+        };
+        /**
+         * @description What one version takes.
+         *
+         *     ``shared_bytes`` of its ``blob_bytes`` belong to other versions too; ``tree_bytes`` is what its
+         *     laid-out files are allocated, blocks that they share with blobs included.
+         */
+        readonly VersionUsage: {
+            readonly reference: string;
+            readonly blob_bytes: number;
+            readonly shared_bytes: number;
+            readonly tree_bytes: number;
+            readonly log_bytes: number;
+        };
+        /** @description What an examination of the home found; nothing, where all is well. */
+        readonly DoctorReport: {
+            readonly checks: readonly string[];
+            readonly findings: readonly components["schemas"]["Finding"][];
+            readonly deep?: boolean;
+        };
+        /**
+         * @description Something that isn't as it should be.
+         *
+         *     A *note* is in order by itself soon, a *warning* isn't, an *error* keeps something from working.
+         */
+        readonly Finding: {
+            readonly check: string;
+            /** @enum {unknown} */
+            readonly severity: "note" | "warning" | "error";
+            readonly subject: string;
+            readonly message: string;
+            readonly advice?: string;
+            readonly repairable?: boolean;
+            readonly repaired?: boolean;
+        };
+        /** @description Examine the home and mend what is safe to mend; ``deep`` reads every stored byte. */
+        readonly DoctorRequest: {
+            readonly deep?: boolean;
+        };
+        /** @description What clean-up removed, or would remove. Sizes as the files have them. */
+        readonly GarbageReport: {
+            readonly dry_run: boolean;
+            readonly blobs?: number;
+            readonly blob_bytes?: number;
+            readonly trees?: number;
+            readonly tree_bytes?: number;
+            readonly logs?: number;
+            readonly log_bytes?: number;
+            readonly damaged_bytes?: number;
+            readonly waiting?: number;
+            readonly waiting_bytes?: number;
+            readonly grace_s?: number;
+        };
+        /** @description Remove what nothing needs any more; ``dry_run`` only looks. */
+        readonly GarbageRequest: {
+            readonly dry_run?: boolean;
         };
         /** @description The end of a version's log. */
         readonly LogText: {
@@ -849,6 +990,7 @@ export type ServerStatus = components['schemas']['ServerStatus'];
 export type ExecutorStatus = components['schemas']['ExecutorStatus'];
 export type DeploymentStatus = components['schemas']['DeploymentStatus'];
 export type DeviceStatus = components['schemas']['DeviceStatus'];
+export type RelayStatus = components['schemas']['RelayStatus'];
 export type MissingAnswer = components['schemas']['MissingAnswer'];
 export type MissingRequest = components['schemas']['MissingRequest'];
 export type PackStored = components['schemas']['PackStored'];
@@ -859,6 +1001,7 @@ export type ModelPage = components['schemas']['ModelPage'];
 export type ModelSummary = components['schemas']['ModelSummary'];
 export type ModelDetail = components['schemas']['ModelDetail'];
 export type VersionSummary = components['schemas']['VersionSummary'];
+export type Deletion = components['schemas']['Deletion'];
 export type VersionPage = components['schemas']['VersionPage'];
 export type VersionDetail = components['schemas']['VersionDetail'];
 export type Signature = components['schemas']['Signature'];
@@ -878,6 +1021,13 @@ export type AliasChange = components['schemas']['AliasChange'];
 export type AliasRequest = components['schemas']['AliasRequest'];
 export type RollbackRequest = components['schemas']['RollbackRequest'];
 export type AliasHistory = components['schemas']['AliasHistory'];
+export type DiskUsage = components['schemas']['DiskUsage'];
+export type VersionUsage = components['schemas']['VersionUsage'];
+export type DoctorReport = components['schemas']['DoctorReport'];
+export type Finding = components['schemas']['Finding'];
+export type DoctorRequest = components['schemas']['DoctorRequest'];
+export type GarbageReport = components['schemas']['GarbageReport'];
+export type GarbageRequest = components['schemas']['GarbageRequest'];
 export type LogText = components['schemas']['LogText'];
 export type InvokeAnswer = components['schemas']['InvokeAnswer'];
 export type Timings = components['schemas']['Timings'];
@@ -1175,6 +1325,29 @@ export interface operations {
             readonly default: components["responses"]["Error"];
         };
     };
+    readonly deleteModelsName: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path: {
+                readonly name: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description OK */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Deletion"];
+                };
+            };
+            readonly default: components["responses"]["Error"];
+        };
+    };
     readonly getModelsNameVersions: {
         readonly parameters: {
             readonly query?: {
@@ -1261,6 +1434,33 @@ export interface operations {
                 };
                 content: {
                     readonly "application/json": components["schemas"]["VersionDetail"];
+                };
+            };
+            readonly default: components["responses"]["Error"];
+        };
+    };
+    readonly deleteModelsNameVersionsSelector: {
+        readonly parameters: {
+            readonly query?: {
+                /** @description 1: stop a replica that has nothing to do */
+                readonly stop?: number;
+            };
+            readonly header?: never;
+            readonly path: {
+                readonly name: string;
+                readonly selector: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description OK */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Deletion"];
                 };
             };
             readonly default: components["responses"]["Error"];
@@ -1482,6 +1682,104 @@ export interface operations {
                 };
                 content: {
                     readonly "application/json": components["schemas"]["AliasHistory"];
+                };
+            };
+            readonly default: components["responses"]["Error"];
+        };
+    };
+    readonly getDisk: {
+        readonly parameters: {
+            readonly query?: {
+                /** @description List the versions of this model only */
+                readonly model?: string;
+            };
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description OK */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["DiskUsage"];
+                };
+            };
+            readonly default: components["responses"]["Error"];
+        };
+    };
+    readonly getDoctor: {
+        readonly parameters: {
+            readonly query?: {
+                /** @description 1: read every stored byte */
+                readonly deep?: number;
+            };
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description OK */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["DoctorReport"];
+                };
+            };
+            readonly default: components["responses"]["Error"];
+        };
+    };
+    readonly postDoctor: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly requestBody: {
+            readonly content: {
+                readonly "application/json": components["schemas"]["DoctorRequest"];
+            };
+        };
+        readonly responses: {
+            /** @description OK */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["DoctorReport"];
+                };
+            };
+            readonly default: components["responses"]["Error"];
+        };
+    };
+    readonly postGarbage: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly requestBody: {
+            readonly content: {
+                readonly "application/json": components["schemas"]["GarbageRequest"];
+            };
+        };
+        readonly responses: {
+            /** @description OK */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["GarbageReport"];
                 };
             };
             readonly default: components["responses"]["Error"];

@@ -8,6 +8,7 @@ import type {
   ExecutorStatus,
   ModelPage,
   ModelSummary,
+  RelayStatus,
   ServerStatus
 } from './api';
 
@@ -132,13 +133,19 @@ const decodeDevice = object<DeviceStatus>({
   memory_used_bytes: optional(number)
 });
 
+const decodeRelay = object<RelayStatus>({
+  relaying_pid: number,
+  holding_pid: number
+});
+
 export const decodeStatus: Decoder<ServerStatus> = object<ServerStatus>({
   server_id: text,
   version: text,
   protocol: number,
   model_count: number,
   executor: decodeExecutor,
-  devices: optional(list(decodeDevice))
+  devices: optional(list(decodeDevice)),
+  relay: optional(nullable(decodeRelay))
 });
 
 const decodeModel = object<ModelSummary>({

@@ -66,6 +66,14 @@ describe('Server', () => {
     );
   });
 
+  it('names the server that serves where this one relays', () => {
+    const relay = { relaying_pid: 11, holding_pid: 7 };
+    expect(server({ relay }).textContent).toContain(
+      'Served byanother Jupyter server (process 7)'
+    );
+    expect(server().textContent).not.toContain('Served by');
+  });
+
   it('says so when nothing runs', () => {
     const executor = { state: 'starting' as const };
     const shown = server({ executor }).textContent;

@@ -97,6 +97,7 @@ class Norman(AsyncioCatalogue):
         name: str | None = None,
         label: str | None = None,
         description: str | None = None,
+        long_description: str | None = None,
         tags: Iterable[str] = (),
         trust: bool = False,
         activate: bool = True,
@@ -119,7 +120,7 @@ class Norman(AsyncioCatalogue):
             inside.
         name
             Of the model; default: the folder's name, or the file's without its suffix.
-        label, description, tags
+        label, description, long_description, tags
             Free text that is kept with the version; ``tags`` may be one text.
         trust
             Allow the bundle to run its code when it is loaded; needed for ``model.py``.
@@ -162,6 +163,7 @@ class Norman(AsyncioCatalogue):
                 name=name,
                 label=label,
                 description=description,
+                long_description=long_description,
                 tags=tags,
                 trust=trust,
                 activate=activate,

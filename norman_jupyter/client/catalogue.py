@@ -25,7 +25,13 @@ from norman_protocol.rest import (
     AliasHistory,
     AliasPage,
     AliasRequest,
+    Deletion,
+    DiskUsage,
+    DoctorReport,
+    DoctorRequest,
     EditRequest,
+    GarbageReport,
+    GarbageRequest,
     RollbackRequest,
     VersionDetail,
     VersionDiff,
@@ -35,6 +41,9 @@ from norman_protocol.rest import (
 __all__ = ["AsyncioCatalogue", "BlockingCatalogue", "Catalogue"]
 
 T = TypeVar("T")
+
+_UPKEEP_S = 600.0
+"""To look through every file of a large home takes minutes on a slow disk."""
 
 _SWITCH_S = 360.0
 """A switch waits until the version is loaded; the server gives that a shorter deadline."""
@@ -121,6 +130,43 @@ class Catalogue:
         )
         request = json_request("PATCH", version_path(parse_reference(reference)), body)
         return (yield from self._ask(VersionDetail, request))
+
+    def delete(self, reference: str, stop: bool) -> Steps[Deletion]:
+        """Delete a version."""
+        found = parse_reference(reference)
+        if "@" not in reference:
+            raise RequestInvalid(
+                f"Which version of {reference}? Name it: {reference}@1. Or delete the whole model.",
+                field="reference",
+            )
+        request = get_request(version_path(found), stop=1 if stop else None)
+        return (yield from self._ask(Deletion, replace(request, method="DELETE")))
+
+    def delete_model(self, name: str) -> Steps[Deletion]:
+        """Delete a model."""
+        request = get_request(model_path(parse_name(name)))
+        return (yield from self._ask(Deletion, replace(request, method="DELETE")))
+
+    def disk(self, name: str | None) -> Steps[DiskUsage]:
+        """Ask what takes the disk."""
+        model = None if name is None else parse_name(name)
+        question = replace(get_request("disk", model=model), answer_timeout_s=_UPKEEP_S)
+        return (yield from self._ask(DiskUsage, question))
+
+    def collect_garbage(self, dry_run: bool) -> Steps[GarbageReport]:
+        """Have clean-up done."""
+        request = json_request("POST", "garbage", GarbageRequest(dry_run=dry_run))
+        request = replace(request, answer_timeout_s=_UPKEEP_S)
+        return (yield from self._ask(GarbageReport, request))
+
+    def doctor(self, repair: bool, deep: bool) -> Steps[DoctorReport]:
+        """Have the home examined."""
+        if repair:
+            request = json_request("POST", "doctor", DoctorRequest(deep=deep))
+        else:
+            request = get_request("doctor", deep=1 if deep else None)
+        request = replace(request, answer_timeout_s=_UPKEEP_S)
+        return (yield from self._ask(DoctorReport, request))
 
     def _ask(self, answer: type[T], request: HttpRequest) -> Steps[T]:
         return read_answer(answer, (yield from self._call(request)))
@@ -306,6 +352,77 @@ class AsyncioCatalogue:
         steps = self._catalogue.edit(reference, label, description, long_description, tags)
         return await self._run(steps)
 
+    async def delete(self, reference: str, *, stop: bool = False) -> Deletion:
+        """Delete a version. Its number is never given again, and recorded calls of it stay.
+
+        Parameters
+        ----------
+        reference
+            The version, as ``name@3``.
+        stop
+            Stop a replica of it that has nothing to do, instead of refusing.
+
+        Raises
+        ------
+        ModelNotFound, VersionNotFound, NameInvalid
+            There is no such version, or not any more.
+        Conflict
+            An alias leads to it, a replica serves it, or it is being loaded; the message says
+            which, and what to do.
+        """
+        return await self._run(self._catalogue.delete(reference, stop))
+
+    async def delete_model(self, name: str) -> Deletion:
+        """Delete a model with all its versions and aliases.
+
+        Raises
+        ------
+        ModelNotFound, NameInvalid
+            There is none of that name.
+        Conflict
+            A version of it is being loaded, or has calls that run or wait.
+        """
+        return await self._run(self._catalogue.delete_model(name))
+
+    async def disk(self, name: str | None = None) -> DiskUsage:
+        """Return what takes the disk of the server, in bytes.
+
+        Parameters
+        ----------
+        name
+            List the versions of this model only; the sums are the home's all the same.
+
+        Raises
+        ------
+        ModelNotFound, NameInvalid
+            There is none of that name.
+        """
+        return await self._run(self._catalogue.disk(name))
+
+    async def collect_garbage(self, *, dry_run: bool = False) -> GarbageReport:
+        """Remove what no version needs any more; the server does so by itself, too.
+
+        Files stay for a grace (`NormanExtension.gc_grace_s`, a day) after they were last asked for.
+
+        Parameters
+        ----------
+        dry_run
+            Only say what would go.
+        """
+        return await self._run(self._catalogue.collect_garbage(dry_run))
+
+    async def doctor(self, *, repair: bool = False, deep: bool = False) -> DoctorReport:
+        """Have everything that the server keeps checked; an empty list of findings is good.
+
+        Parameters
+        ----------
+        repair
+            Mend what can be mended without losing anything.
+        deep
+            Read every stored byte, so that damage on the disk is found: as long as that takes.
+        """
+        return await self._run(self._catalogue.doctor(repair, deep))
+
 
 class BlockingCatalogue:
     """The methods of `norman_jupyter.BlockingNorman` on versions and aliases."""
@@ -376,3 +493,74 @@ class BlockingCatalogue:
         """Change what is said of a version; see `Norman.edit`."""
         steps = self._catalogue.edit(reference, label, description, long_description, tags)
         return self._run(steps)
+
+    def delete(self, reference: str, *, stop: bool = False) -> Deletion:
+        """Delete a version. Its number is never given again, and recorded calls of it stay.
+
+        Parameters
+        ----------
+        reference
+            The version, as ``name@3``.
+        stop
+            Stop a replica of it that has nothing to do, instead of refusing.
+
+        Raises
+        ------
+        ModelNotFound, VersionNotFound, NameInvalid
+            There is no such version, or not any more.
+        Conflict
+            An alias leads to it, a replica serves it, or it is being loaded; the message says
+            which, and what to do.
+        """
+        return self._run(self._catalogue.delete(reference, stop))
+
+    def delete_model(self, name: str) -> Deletion:
+        """Delete a model with all its versions and aliases.
+
+        Raises
+        ------
+        ModelNotFound, NameInvalid
+            There is none of that name.
+        Conflict
+            A version of it is being loaded, or has calls that run or wait.
+        """
+        return self._run(self._catalogue.delete_model(name))
+
+    def disk(self, name: str | None = None) -> DiskUsage:
+        """Return what takes the disk of the server, in bytes.
+
+        Parameters
+        ----------
+        name
+            List the versions of this model only; the sums are the home's all the same.
+
+        Raises
+        ------
+        ModelNotFound, NameInvalid
+            There is none of that name.
+        """
+        return self._run(self._catalogue.disk(name))
+
+    def collect_garbage(self, *, dry_run: bool = False) -> GarbageReport:
+        """Remove what no version needs any more; the server does so by itself, too.
+
+        Files stay for a grace (`NormanExtension.gc_grace_s`, a day) after they were last asked for.
+
+        Parameters
+        ----------
+        dry_run
+            Only say what would go.
+        """
+        return self._run(self._catalogue.collect_garbage(dry_run))
+
+    def doctor(self, *, repair: bool = False, deep: bool = False) -> DoctorReport:
+        """Have everything that the server keeps checked; an empty list of findings is good.
+
+        Parameters
+        ----------
+        repair
+            Mend what can be mended without losing anything.
+        deep
+            Read every stored byte, so that damage on the disk is found: as long as that takes.
+        """
+        return self._run(self._catalogue.doctor(repair, deep))

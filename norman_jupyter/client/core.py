@@ -111,7 +111,7 @@ class Core:
     Parameters
     ----------
     discover
-        Lists the servers to try; blocks.
+        Lists the servers to try, given the one that was used until now and is gone; blocks.
     transport
         ``auto`` takes the fast path where there is one, else REST; the others force one.
     clock
@@ -125,7 +125,7 @@ class Core:
 
     def __init__(
         self,
-        discover: Callable[[], tuple[Target, ...]],
+        discover: Callable[[Target | None], tuple[Target, ...]],
         *,
         transport: Transport = "auto",
         clock: Callable[[], float] = time.perf_counter,
@@ -193,7 +193,7 @@ class Core:
                     answer = yield from exchange(target, message, wait_s)
                 except LinkUnavailable as error:
                     if self._transport == "local":
-                        raise _no_link(error) from error
+                        return (yield from self._try_successor(target, error, message, wait_s))
                 else:
                     if self._transport == "local" or not _may_be_outdated(answer):
                         return answer
@@ -204,6 +204,18 @@ class Core:
         relayed = yield from self._call(invoke_request(message, answer_timeout_s=wait_s))
         return read_message(relayed)
 
+    def _try_successor(
+        self, target: Target, error: LinkUnavailable, message: Invoke, wait_s: float
+    ) -> Steps[Message]:
+        """Try the server that stands in the place of one without an executor, if there is one."""
+        successor = yield from self._successor(target, _no_link(error))
+        if successor.socket_path is None:
+            raise _no_link(error) from error
+        try:
+            return (yield from exchange(successor, message, wait_s))
+        except LinkUnavailable as second:
+            raise _no_link(second) from second
+
     # --- uploads ------------------------------------------------------------------------------
 
     def upload(
@@ -213,6 +225,7 @@ class Core:
         name: str | None,
         label: str | None,
         description: str | None,
+        long_description: str | None,
         tags: Iterable[str],
         trust: bool,
         activate: bool,
@@ -235,6 +248,7 @@ class Core:
             manifest=Manifest(files=()),
             label=label,
             description=description,
+            long_description=long_description,
             tags=(tags,) if isinstance(tags, str) else tuple(tags),
             trust=trust,
             activate=activate,
@@ -440,7 +454,7 @@ class Core:
 
     def _find(self) -> Steps[Target]:
         """Look for the server; the first one that answers is kept."""
-        targets = yield from work(self._discover)
+        targets = yield from work(partial(self._discover, None))
         refusal: NormanError | None = None
         for target in targets:
             # A record was checked already; whether Norman is at a mere URL shows by asking there.
@@ -476,7 +490,7 @@ class Core:
             There is no other one: the error that made us look.
         """
         try:
-            targets = yield from work(self._discover)
+            targets = yield from work(partial(self._discover, target))
         except NormanError:
             raise error from None
         others = [other for other in targets if other != target]

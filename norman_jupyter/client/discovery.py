@@ -16,7 +16,7 @@ from typing import Protocol
 from urllib.parse import parse_qs, urlsplit, urlunsplit
 
 from norman_protocol.decoding import decode, parse_json
-from norman_protocol.discovery import DiscoveryRecord, discovery_file_name, starts_match
+from norman_protocol.discovery import DiscoveryRecord, discovery_file_name, is_same_process
 from norman_protocol.errors import NormanError, RequestInvalid, ServerNotFound
 
 __all__ = ["Processes", "Target", "find_targets", "is_loopback", "split_url"]
@@ -71,6 +71,10 @@ class Processes(Protocol):
         """When a living process began, in seconds since the epoch; None where there is none."""
         ...
 
+    def stamp(self, pid: int) -> str | None:
+        """Return what names a living process whatever the clock does, where something does."""
+        ...
+
 
 def find_targets(
     *,
@@ -79,8 +83,15 @@ def find_targets(
     environ: Mapping[str, str],
     runtime_folder: Path,
     processes: Processes,
+    previous: Target | None = None,
 ) -> tuple[Target, ...]:
     """List the servers to try, the best first; at least one.
+
+    Parameters
+    ----------
+    previous
+        The server that was used until now and is gone: its successor is looked for, which serves
+        the same home, or stands in its place with a token of its own.
 
     Raises
     ------
@@ -91,17 +102,24 @@ def find_targets(
     """
     records, ignored = _live_records(runtime_folder, processes)
     if url is not None:
-        return (_named(url, token, "the given URL", records, chosen=True),)
+        return (_named(url, token, "the given URL", records, chosen=True, previous=previous),)
     if environ.get("NORMAN_URL"):
         given = token or environ.get("NORMAN_TOKEN")
-        return (_named(environ["NORMAN_URL"], given, "NORMAN_URL", records, chosen=True),)
+        place = environ["NORMAN_URL"]
+        return (_named(place, given, "NORMAN_URL", records, chosen=True, previous=previous),)
     targets = _of_ancestors(records, processes)
+    targets += [
+        _recorded(record, "the server of the same home")
+        for record in records
+        if previous is not None and _same_home(previous, record)
+    ]
     if environ.get("JUPYTER_SERVER_URL"):
         given = token or environ.get("JUPYTER_TOKEN") or environ.get("JUPYTERHUB_API_TOKEN")
         place = environ["JUPYTER_SERVER_URL"]
         targets.append(_named(place, given, "JUPYTER_SERVER_URL", records, chosen=False))
-    if len(records) == 1:
-        targets.append(_recorded(records[0], "the only live server"))
+    homes = {record.server_id for record in records}
+    if len(homes) == 1:  # one server, or several that relay to one
+        targets += [_recorded(record, "the only live server") for record in records]
     if not targets:
         raise _none_found(records, ignored)
     return tuple(dict.fromkeys(targets))
@@ -163,13 +181,18 @@ def _named(
     records: Iterable[DiscoveryRecord],
     *,
     chosen: bool,
+    previous: Target | None = None,
 ) -> Target:
     """Describe the server at a URL, with the record of the same server where there is one."""
     url, inner_token = split_url(text)
     token = token or inner_token
+    # A token that is not the record's own must stand the server's test: no way around it, except
+    # for one that was in the record of this very place, before the server was started anew.
+    outdated = None
+    if previous is not None and previous.server_id is not None and _same_place(url, previous.url):
+        outdated = previous.token
     for record in records:
-        # A token that is not the record's own must stand the server's test: no way around it.
-        if _same_place(url, record.url) and token in (None, record.token):
+        if _same_place(url, record.url) and token in (None, record.token, outdated):
             return Target(
                 url=url,
                 token=record.token,
@@ -214,6 +237,13 @@ def _same_place(one: str, other: str) -> bool:
     return key(one) == key(other)
 
 
+def _same_home(target: Target, record: DiscoveryRecord) -> bool:
+    """Whether a server serves the home of another: by the id that it kept, or by its socket."""
+    if target.server_id is not None and target.server_id == record.server_id:
+        return True
+    return target.socket_path is not None and target.socket_path == record.socket_path
+
+
 def _none_found(records: Sequence[DiscoveryRecord], ignored: Sequence[str]) -> ServerNotFound:
     if records:
         listed = ", ".join(
@@ -247,7 +277,12 @@ def _live_records(
             ignored.append(f"{path.name} was passed over: {error}")
             continue
         started_at = processes.started_at(record.server_pid)
-        if started_at is None or not starts_match(record.server_started_at, started_at):
+        if started_at is None or not is_same_process(
+            record.server_started_at,
+            record.server_stamp,
+            started_at,
+            processes.stamp(record.server_pid),
+        ):
             continue  # left behind by a server that was killed
         records.append(record)
     return records, ignored

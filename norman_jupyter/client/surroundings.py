@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from norman_jupyter.client.discovery import Target, find_targets
+from norman_protocol.processes import process_stamp
 
 __all__ = ["SystemProcesses", "discover", "make_discovery"]
 
@@ -33,8 +34,14 @@ class SystemProcesses:
         except psutil.Error:
             return None
 
+    def stamp(self, pid: int) -> str | None:
+        """Return what names a living process whatever the clock does, where something does."""
+        return process_stamp(pid)
 
-def discover(url: str | None, token: str | None) -> tuple[Target, ...]:
+
+def discover(
+    url: str | None, token: str | None, previous: Target | None = None
+) -> tuple[Target, ...]:
     """List the servers to try from here, as `find_targets` does."""
     from jupyter_core.paths import jupyter_runtime_dir
 
@@ -44,6 +51,7 @@ def discover(url: str | None, token: str | None) -> tuple[Target, ...]:
         environ=os.environ,
         runtime_folder=Path(jupyter_runtime_dir()),
         processes=SystemProcesses(),
+        previous=previous,
     )
 
 

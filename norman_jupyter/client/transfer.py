@@ -41,6 +41,8 @@ from norman_protocol.rest import (
 
 __all__ = ["OnProgress", "transfer_bundle"]
 
+_PUBLISH_ATTEMPTS = 4
+_SWITCH_S = 360.0
 _HASH_STEP_BYTES = 64 << 20
 _HANDED_OVER_BYTES = 8 << 20
 """A smaller file is hashed here first, which costs little and spares a descriptor's way."""
@@ -84,14 +86,7 @@ def transfer_bundle(
         manifest = yield from blobs.digest()
         yield from blobs.send_missing(manifest)
         request = dataclasses.replace(request, manifest=manifest)
-        try:
-            version = yield from _publish(patient, name, request)
-        except BundleInvalid as error:
-            if not error.digests:
-                raise
-            # Blobs that were stored a moment ago are gone: the server cleaned up. Send them again.
-            yield from blobs.send_missing(manifest)
-            version = yield from _publish(patient, name, request)
+        version = yield from _publish_whole(patient, name, request, blobs)
     finally:
         blobs.close()
     return (yield from _wait(patient, version, tell))
@@ -203,8 +198,24 @@ def _ask_missing(call: Call, digests: Sequence[str]) -> Steps[tuple[str, ...]]:
     return tuple(missing)
 
 
+def _publish_whole(
+    call: Call, name: str, request: PublishRequest, blobs: _Blobs
+) -> Steps[VersionDetail]:
+    for attempt in range(1, _PUBLISH_ATTEMPTS + 1):
+        try:
+            return (yield from _publish(call, name, request))
+        except BundleInvalid as error:
+            if not error.digests or attempt == _PUBLISH_ATTEMPTS:
+                raise
+            # Blobs that were stored a moment ago are gone: the server cleaned up. Send them again.
+            yield from blobs.send_missing(request.manifest)
+    raise AssertionError("unreachable: the last attempt returns or raises")
+
+
 def _publish(call: Call, name: str, request: PublishRequest) -> Steps[VersionDetail]:
-    answer = yield from call(json_request("POST", f"{model_path(name)}/versions", request))
+    question = json_request("POST", f"{model_path(name)}/versions", request)
+    # A version that stands already is loaded and warm before it is active, and this answered.
+    answer = yield from call(dataclasses.replace(question, answer_timeout_s=_SWITCH_S))
     return read_answer(VersionDetail, answer)
 
 

@@ -19,6 +19,7 @@ from norman_jupyter.magics.cataloguing import CATALOGUE_RUNNERS
 from norman_jupyter.magics.context import Context, Outcome, Runner
 from norman_jupyter.magics.parsing import Arguments
 from norman_jupyter.magics.recalling import RECALLING_RUNNERS, find_invocation
+from norman_jupyter.magics.upkeep import UPKEEP_RUNNERS
 from norman_jupyter.magics.words import Word
 from norman_jupyter.previews.listings import FoundModels, ShownModel
 from norman_protocol.arrays import name_type
@@ -43,7 +44,8 @@ def _upload(arguments: Arguments, context: Context) -> Outcome:
         given = arguments.option(option)
         return None if given is None else resolve_text(given, context.namespace, what=option)
 
-    name, label, description = text("--name"), text("--version-label"), text("--description")
+    name, label = text("--name"), text("--version-label")
+    description, long_description = text("--description"), text("--long-description")
     tags = tuple(
         resolve_text(tag, context.namespace, what="--tag")
         for tag in arguments.options.get("--tag", ())
@@ -57,6 +59,7 @@ def _upload(arguments: Arguments, context: Context) -> Outcome:
                 name=name,
                 label=label,
                 description=description,
+                long_description=long_description,
                 tags=tags,
                 trust="--trust" in arguments.flags,
                 activate="--no-activate" not in arguments.flags,
@@ -184,6 +187,7 @@ def _reference(arguments: Arguments, context: Context) -> str:
 RUNNERS: Mapping[str, Runner] = {
     **CATALOGUE_RUNNERS,
     **RECALLING_RUNNERS,
+    **UPKEEP_RUNNERS,
     "download": _download,
     "invoke": _invoke,
     "logs": _logs,

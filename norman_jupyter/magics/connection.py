@@ -19,6 +19,10 @@ if TYPE_CHECKING:
         AliasChange,
         AliasHistory,
         AliasPage,
+        Deletion,
+        DiskUsage,
+        DoctorReport,
+        GarbageReport,
         InvocationDetail,
         InvocationPage,
         LogText,
@@ -48,6 +52,7 @@ class Client(Protocol):
         name: str | None = None,
         label: str | None = None,
         description: str | None = None,
+        long_description: str | None = None,
         tags: Sequence[str] = (),
         trust: bool = False,
         activate: bool = True,
@@ -154,6 +159,21 @@ class Client(Protocol):
         tags: Sequence[str] | None = None,
     ) -> VersionDetail:
         """Change what is said of a version."""
+
+    def delete(self, reference: str, *, stop: bool = False) -> Deletion:
+        """Delete a version."""
+
+    def delete_model(self, name: str) -> Deletion:
+        """Delete a model."""
+
+    def disk(self, name: str | None = None) -> DiskUsage:
+        """Return what takes the disk."""
+
+    def collect_garbage(self, *, dry_run: bool = False) -> GarbageReport:
+        """Remove what no version needs."""
+
+    def doctor(self, *, repair: bool = False, deep: bool = False) -> DoctorReport:
+        """Check everything that the server keeps."""
 
     def close(self) -> None:
         """Close the connections."""

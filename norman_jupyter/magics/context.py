@@ -39,12 +39,15 @@ class Context:
         Opens the display of an upload or a download.
     collect_origin
         Says where an upload from a path comes from.
+    confirm
+        Asks a question and returns whether the answer is yes; None where nobody can be asked.
     """
 
     connection: ClientHolder
     namespace: Namespace
     display_upload: DisplayMaker
     collect_origin: Callable[[Path], Origin]
+    confirm: Callable[[str], bool | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -153,6 +153,7 @@ class NormanMagics(Magics):
             namespace=self._namespace(local_variables),
             display_upload=self._display_upload,
             collect_origin=self._collect_origin,
+            confirm=_confirm,
         )
 
     def _namespace(self, local_variables: dict[str, Any]) -> Namespace:
@@ -182,3 +183,13 @@ class NormanMagics(Magics):
             else NotebookSurface(publisher)
         )
         return UploadDisplay(surface, subject)
+
+
+def _confirm(question: str) -> bool | None:
+    from IPython.core.error import StdinNotImplementedError
+
+    try:
+        answer = input(f"{question} [y/N] ")
+    except (StdinNotImplementedError, EOFError):  # papermill, say, or a script
+        return None
+    return answer.strip().lower() in ("y", "yes")

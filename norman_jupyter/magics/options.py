@@ -127,6 +127,7 @@ COMMANDS: tuple[Command, ...] = (
             ),
             Option(name="--version-label", metavar="L", help="a label for this version"),
             Option(name="--description", metavar="D", help="what the version is, in a sentence"),
+            Option(name="--long-description", metavar="T", help="all there is to say of it"),
             Option(
                 name="--tag", metavar="T", help="a tag; may be given several times", repeatable=True
             ),
@@ -365,6 +366,66 @@ COMMANDS: tuple[Command, ...] = (
             "%norman replay {result.id}",
             "%norman replay 01a1fb8fa5db7da8850699b9950daea1 --with digits@2",
         ),
+    ),
+    Command(
+        name="rm",
+        summary="Delete a version, or a whole model",
+        details=(
+            "A version that an alias leads to, or that a replica serves, is not deleted; the\n"
+            "message says which. Numbers are never given again, and recorded calls stay. Files\n"
+            "that no other version has are removed a day later (%norman gc)."
+        ),
+        positionals=(
+            Positional(
+                name="REF",
+                help="a version: name@3; with --all the name of a model",
+                content="reference",
+            ),
+        ),
+        options=(
+            Option(name="--stop", help="stop a replica of it that has nothing to do"),
+            Option(name="--all", help="delete the model with all its versions and aliases"),
+            Option(name="--yes", help="with --all: don't ask"),
+        ),
+        examples=("%norman rm digits@1", "%norman rm digits --all"),
+        changes=True,
+    ),
+    Command(
+        name="gc",
+        summary="Remove files that no version needs any more",
+        details=(
+            "The server does so by itself now and then. A file stays for a grace (a day) after\n"
+            "somebody last asked for it; what a version has is never touched."
+        ),
+        options=(Option(name="--dry-run", help="only say what would go"),),
+        examples=("%norman gc --dry-run",),
+    ),
+    Command(
+        name="du",
+        summary="Show what takes the disk",
+        positionals=(
+            Positional(
+                name="MODEL",
+                help="list the versions of this model only",
+                content="model",
+                required=False,
+            ),
+        ),
+        examples=("%norman du", "%norman du digits"),
+    ),
+    Command(
+        name="doctor",
+        summary="Check that everything that the server keeps fits together",
+        details=(
+            "Files, databases, versions, processes, sockets, disk. What is in order by itself\n"
+            "soon is a note, what keeps something from working an error. In a shell, norman\n"
+            "doctor does the same, also while no server runs."
+        ),
+        options=(
+            Option(name="--repair", help="mend what can be mended without losing anything"),
+            Option(name="--deep", help="read every stored byte"),
+        ),
+        examples=("%norman doctor", "%norman doctor --repair"),
     ),
     Command(
         name="logs",

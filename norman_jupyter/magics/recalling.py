@@ -11,6 +11,7 @@ from norman_jupyter.magics.bindings import resolve_number, resolve_text
 from norman_jupyter.magics.context import Context, Outcome, Runner
 from norman_jupyter.magics.moments import parse_moment
 from norman_jupyter.magics.parsing import Arguments
+from norman_jupyter.previews.listings import FoundInvocations
 from norman_protocol.errors import InvocationNotFound, RequestInvalid
 from norman_protocol.messages import InvocationState
 from norman_protocol.rest import InvocationDetail, InvocationPage, InvocationSummary
@@ -60,7 +61,8 @@ def _invocations(arguments: Arguments, context: Context) -> Outcome:
             items.extend(page.items)
             cursor = page.next_cursor
             if cursor is None or len(items) >= wanted:
-                return InvocationPage(items=tuple(items), next_cursor=cursor)
+                found = FoundInvocations if (model or state or since) else InvocationPage
+                return found(items=tuple(items), next_cursor=cursor)
 
     return Outcome(value=context.connection.use(ask))
 

@@ -102,7 +102,7 @@ def _statistics(array: Any) -> str:
     flat = flat[::step]
     if array.dtype.kind == "b":
         return f"{int(np.count_nonzero(flat)):,} of {flat.size:,} true"
-    low, high, total, count = math.inf, -math.inf, 0.0, 0
+    low, high, mean, count = math.inf, -math.inf, 0.0, 0
     for start in range(0, flat.size, _CHUNK_ELEMENTS):
         chunk = flat[start : start + _CHUNK_ELEMENTS]
         if array.dtype.kind not in "iu":
@@ -111,11 +111,13 @@ def _statistics(array: Any) -> str:
             chunk = chunk[np.isfinite(chunk)]
         if chunk.size:
             low, high = min(low, chunk.min().item()), max(high, chunk.max().item())
-            total += float(chunk.sum(dtype=np.float64))
             count += chunk.size
+            # Divided before it is summed: the sum of large numbers would overflow.
+            share = chunk.size / count
+            mean = mean * (1 - share) + float((chunk / chunk.size).sum(dtype=np.float64)) * share
     parts = []
     if count:
-        parts.append(f"min {low:.4g} · mean {total / count:.4g} · max {high:.4g}")
+        parts.append(f"min {low:.4g} · mean {mean:.4g} · max {high:.4g}")
     if count < flat.size:
         parts.append(f"{flat.size - count:,} not finite")
     if step > 1:

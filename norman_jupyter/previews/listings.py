@@ -38,6 +38,7 @@ from norman_protocol.rest import (
 )
 
 __all__ = [
+    "FoundInvocations",
     "FoundModels",
     "ShownModel",
     "listing",
@@ -63,6 +64,11 @@ class FoundModels(ModelPage):
     """A page of the models that hold a text, and that text."""
 
     search: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoundInvocations(InvocationPage):
+    """A page of the invocations that were looked for: of a model, in a state, since a time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,6 +176,16 @@ def render_status(status: ServerStatus) -> Bundle:
         state.append(format_count(executor.restarts, "restart"))
     facts = [
         ("server", f"norman {status.version}, protocol {status.protocol}, id {status.server_id}"),
+        *(
+            []
+            if status.relay is None
+            else [
+                (
+                    "relay",
+                    f"process {status.relay.relaying_pid} relays to {status.relay.holding_pid}",
+                )
+            ]
+        ),
         ("models", f"{status.model_count:,}"),
         ("executor", ", ".join(state)),
         *(
@@ -224,6 +240,8 @@ def _deployments(status: ServerStatus) -> Bundle | None:
 def render_invocations(page: InvocationPage) -> Bundle:
     """Return a page of invocations as a table."""
     if not page.items:
+        if isinstance(page, FoundInvocations):
+            return message("No recorded call is like that. %norman invocations lists all.")
         return message("Nothing was invoked yet.")
     header = ("time", "version", "state", "took", "in", "out", "by", "id")
     rows = [

@@ -65,7 +65,7 @@ def render_version(version: VersionDetail, *, brief: bool = False) -> Bundle:
     heading = version_heading(version)
     signature = _signature_rows(version.signature)
     rows = [] if brief else _facts(version)
-    failure = _failure(version)
+    failure = [*_failure(version), *_damage(version)]
     # Who looks at a failed version wants to know why, before all that it is.
     texts = [heading, *failure]
     if signature:
@@ -86,6 +86,20 @@ def render_version(version: VersionDetail, *, brief: bool = False) -> Bundle:
         texts.append(again)
         parts.append(note(escape(again)))
     return {"text/plain": "\n".join(texts), "text/html": join(parts)}
+
+
+def _damage(version: VersionDetail) -> list[str]:
+    """Say that files of a version were found damaged, and what to do."""
+    if not version.missing_blobs:
+        return []
+    lost = set(version.missing_blobs)
+    paths = [entry.path for entry in version.manifest.files if entry.digest in lost]
+    shown = ", ".join(one_line(path, 80) for path in paths[:_SHOWN_FILES])
+    more = f" and {len(paths) - _SHOWN_FILES:,} more" if len(paths) > _SHOWN_FILES else ""
+    return [
+        f"Damaged on the server's disk: {shown}{more}.",
+        f"Upload the same files again: that heals {version.reference}.",
+    ]
 
 
 def short_time(text: str) -> str:

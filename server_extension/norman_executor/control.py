@@ -101,7 +101,7 @@ class ControlChannel:
                 case Start():
                     answer = await service.start(message.version_id, message.id)
                 case Stop():
-                    await service.stop(message.version_id)
+                    await service.stop(message.version_id, only_idle=message.only_idle)
                     answer = Done(id=message.id)
         except NormanError as error:
             answer = failure_from_error(message.id, error)

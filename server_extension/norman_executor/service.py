@@ -20,6 +20,7 @@ from norman_executor.replicas import ReplicaSettings
 from norman_executor.routing import Routes
 from norman_executor.sessions import Session
 from norman_protocol.errors import (
+    Conflict,
     InternalError,
     Interrupted,
     InvocationNotFound,
@@ -316,8 +317,21 @@ class ExecutorService:
         loaded = await self._deployment(version_id, version_id).start()
         return Started(id=request_id, signature=loaded.signature, load_s=loaded.load_s)
 
-    async def stop(self, version_id: str) -> None:
-        """Stop serving a version and forget it."""
+    async def stop(self, version_id: str, *, only_idle: bool = False) -> None:
+        """Stop serving a version and forget it.
+
+        Raises
+        ------
+        Conflict
+            Only an idle one was to be stopped, and calls run or wait.
+        """
+        found = self._deployments.get(version_id)
+        if only_idle and found is not None and found.calls:
+            raise Conflict(
+                f"Calls of {found.version.reference} run or wait. Wait for them, or cancel them: "
+                f"%norman invocations {found.version.reference}",
+                name=found.version.reference,
+            )
         deployment = self._deployments.pop(version_id, None)
         if deployment is not None:
             reason = NotReady(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["DiscoveryRecord", "discovery_file_name", "starts_match"]
+__all__ = ["DiscoveryRecord", "discovery_file_name", "is_same_process", "starts_match"]
 
 # Start times rest on the system's boot time, which moves when the clock is set; a process id comes
 # round again only after tens of thousands of others.
@@ -28,6 +28,13 @@ class DiscoveryRecord:
         The executor's data socket, None where the platform has none.
     transfer_path
         The server's own socket for files of this host; None where it has none.
+    server_stamp
+        What names the process whatever the clock does (`norman_protocol.processes`); None where
+        the system has no such thing.
+
+    Of several servers on one home one holds it, and the others relay to that one. All of their
+    records have the ``server_id``, the token and the sockets of the holder, and their own URL and
+    process.
     """
 
     server_id: str
@@ -38,6 +45,7 @@ class DiscoveryRecord:
     socket_path: str | None
     version: str
     transfer_path: str | None = None
+    server_stamp: str | None = None
 
 
 def discovery_file_name(server_pid: int) -> str:
@@ -61,3 +69,22 @@ def starts_match(recorded: float, now: float) -> bool:
     (True, False)
     """
     return abs(now - recorded) <= _START_TOLERANCE_S
+
+
+def is_same_process(
+    recorded_at: float, recorded_stamp: str | None, started_at: float, stamp: str | None
+) -> bool:
+    """Whether what was recorded of a process, and what is told now of its id, are one process.
+
+    Examples
+    --------
+    >>> is_same_process(1000.0, "boot:5", 8200.0, "boot:5")  # the clock was set
+    True
+    >>> is_same_process(1000.0, "boot:5", 1000.0, "boot:6")
+    False
+    >>> is_same_process(1000.0, None, 1001.0, "boot:6")  # by an earlier version of this program
+    True
+    """
+    if recorded_stamp is not None and stamp is not None:
+        return recorded_stamp == stamp
+    return starts_match(recorded_at, started_at)

@@ -12,9 +12,6 @@ Routes
                                                        With ``Upload-Offset`` and ``Upload-Length``
                                                        a part: 202 `BlobUpload` until it is whole
 ``GET  blobs/{digest}/upload``                       → `BlobUpload`: where to go on
-                                                       With ``Upload-Offset`` and ``Upload-Length``
-                                                       a part: 202 `BlobUpload` until it is whole
-``GET  blobs/{digest}/upload``                       → `BlobUpload`: where to go on
 ``POST blobs/pack`` a pack (`norman_protocol.packs`) → `PackStored`
 ``POST blobs/fetch`` `FetchRequest`                  → a pack of these blobs
 ``GET  blobs/{digest}``                              → the raw bytes, always whole; HEAD: their size
@@ -25,6 +22,12 @@ Routes
 ``GET  models/{name}/versions/{selector}?wait_s``    → `VersionDetail`; with ``wait_s`` answers when
                                                        the state is no longer loading, or then
 ``PATCH models/{name}/versions/{selector}`` `EditRequest` → `VersionDetail`
+``DELETE models/{name}/versions/{selector}?stop``    → `Deletion`
+``DELETE models/{name}``                             → `Deletion` of every version and alias
+``GET  disk?model``                                  → `DiskUsage`
+``POST garbage`` `GarbageRequest`                    → `GarbageReport`
+``GET  doctor?deep``                                 → `DoctorReport`
+``POST doctor`` `DoctorRequest`                      → `DoctorReport`, what is safe mended
 ``GET  models/{name}/versions/{selector}/logs``      → `LogText`
 ``GET  models/{name}/versions/{selector}/diff/{other}`` → `VersionDiff`
 ``GET  models/{name}/aliases?limit&cursor``          → `AliasPage`
@@ -77,13 +80,20 @@ __all__ = [
     "AliasSummary",
     "BlobStored",
     "BlobUpload",
+    "Deletion",
     "Difference",
+    "DiskUsage",
+    "DoctorReport",
+    "DoctorRequest",
     "EditRequest",
     "ErrorBody",
     "ExecutorStatus",
     "FetchRequest",
     "FileDifference",
     "FileEntry",
+    "Finding",
+    "GarbageReport",
+    "GarbageRequest",
     "InvocationDetail",
     "InvocationPage",
     "InvocationSummary",
@@ -99,14 +109,17 @@ __all__ = [
     "Origin",
     "PackStored",
     "PublishRequest",
+    "RelayStatus",
     "ReplayRequest",
     "RollbackRequest",
     "ServerStatus",
+    "Severity",
     "TrustRecord",
     "VersionDetail",
     "VersionDiff",
     "VersionPage",
     "VersionSummary",
+    "VersionUsage",
 ]
 
 API_PATH = "norman/api/v1"
@@ -118,6 +131,7 @@ UPLOAD_OFFSET = "Upload-Offset"
 UPLOAD_LENGTH = "Upload-Length"
 """Header of a part of a blob: the size of the whole blob."""
 
+Severity: TypeAlias = Literal["note", "warning", "error"]
 AliasAction: TypeAlias = Literal["set", "rollback", "delete"]
 
 
@@ -176,6 +190,7 @@ class PublishRequest:
     manifest: Manifest
     label: str | None = None
     description: str | None = None
+    long_description: str | None = None
     tags: tuple[str, ...] = ()
     trust: bool = False
     activate: bool = True
@@ -394,6 +409,116 @@ class VersionDiff:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Deletion:
+    """What was deleted. The numbers are never given again; recorded calls stay."""
+
+    name: str
+    versions: tuple[str, ...]
+    aliases: tuple[str, ...] = ()
+    whole: bool = False
+    """Whether nothing of the model is left."""
+    freed_later_bytes: int = 0
+    """Bytes of files that no other version has: clean-up removes them once its grace is over."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GarbageRequest:
+    """Remove what nothing needs any more; ``dry_run`` only looks."""
+
+    dry_run: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GarbageReport:
+    """What clean-up removed, or would remove. Sizes as the files have them."""
+
+    dry_run: bool
+    blobs: int = 0
+    blob_bytes: int = 0
+    trees: int = 0
+    tree_bytes: int = 0
+    logs: int = 0
+    log_bytes: int = 0
+    damaged_bytes: int = 0
+    waiting: int = 0
+    """Blobs that no version has, too young to be removed."""
+    waiting_bytes: int = 0
+    grace_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VersionUsage:
+    """What one version takes.
+
+    ``shared_bytes`` of its ``blob_bytes`` belong to other versions too; ``tree_bytes`` is what its
+    laid-out files are allocated, blocks that they share with blobs included.
+    """
+
+    reference: str
+    blob_bytes: int
+    shared_bytes: int
+    tree_bytes: int
+    log_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DiskUsage:
+    """What takes the disk of the server's home, the largest versions first (at most 1,000)."""
+
+    items: tuple[VersionUsage, ...]
+    version_count: int
+    blob_bytes: int
+    unreferenced_bytes: int
+    """Of blobs that no version has: what clean-up frees in time."""
+    incoming_bytes: int
+    damaged_bytes: int
+    tree_bytes: int
+    log_bytes: int
+    registry_bytes: int
+    invocations_bytes: int
+    journal_bytes: int
+    backup_bytes: int
+    free_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DoctorRequest:
+    """Examine the home and mend what is safe to mend; ``deep`` reads every stored byte."""
+
+    deep: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """Something that isn't as it should be.
+
+    A *note* is in order by itself soon, a *warning* isn't, an *error* keeps something from working.
+    """
+
+    check: str
+    severity: Severity
+    subject: str
+    message: str
+    advice: str = ""
+    repairable: bool = False
+    repaired: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DoctorReport:
+    """What an examination of the home found; nothing, where all is well."""
+
+    checks: tuple[str, ...]
+    findings: tuple[Finding, ...]
+    deep: bool = False
+
+    @property
+    def needs_care(self) -> bool:
+        """Whether something was found that is neither mended nor in order by itself soon."""
+        return any(one.severity != "note" and not one.repaired for one in self.findings)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MissingRequest:
     """A question: which of these blobs are not stored."""
 
@@ -535,6 +660,14 @@ class ExecutorStatus:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RelayStatus:
+    """An answer that came through a server that relays to the one that holds the home."""
+
+    relaying_pid: int
+    holding_pid: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ServerStatus:
     """The server at a glance."""
 
@@ -544,3 +677,5 @@ class ServerStatus:
     model_count: int
     executor: ExecutorStatus
     devices: tuple[DeviceStatus, ...] = ()
+    relay: RelayStatus | None = None
+    """None where the server that was asked holds the home itself."""

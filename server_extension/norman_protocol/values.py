@@ -14,6 +14,7 @@ from norman_protocol.frames import Buffer, buffer_bytes
 from norman_protocol.tensors import tensor_bytes
 
 __all__ = [
+    "MAX_NAME_CHARACTERS",
     "Kind",
     "Value",
     "describe_value",
@@ -27,7 +28,9 @@ Kind: TypeAlias = Literal["tensor", "text", "json", "bytes"]
 
 _KINDS = frozenset(get_args(Kind))
 _MAX_RANK = 64
-_MAX_NAME_CHARACTERS = 200
+MAX_NAME_CHARACTERS = 200
+"""Longest name of a value that a frame carries."""
+
 _MAX_FILE_NAME_CHARACTERS = 1024
 _MAX_ENCODING_CHARACTERS = 32
 
@@ -156,7 +159,7 @@ def split_values(descriptors: Any, buffers: Sequence[Buffer]) -> dict[str, Value
 
 
 def _split_value(name: str, descriptor: Any, buffer: Buffer) -> Value:
-    if type(descriptor) is not dict or len(name) > _MAX_NAME_CHARACTERS:
+    if type(descriptor) is not dict or len(name) > MAX_NAME_CHARACTERS:
         raise ProtocolViolation(f"Value {name[:60]!r} is malformed.")
     kind: Any = descriptor.get("kind")
     if kind == "tensor":

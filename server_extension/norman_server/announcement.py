@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 from pathlib import Path
 
 import psutil
 
 from norman_protocol.decoding import dump_json, encode
-from norman_protocol.discovery import DiscoveryRecord, discovery_file_name, starts_match
+from norman_protocol.discovery import DiscoveryRecord, discovery_file_name, is_same_process
+from norman_protocol.processes import process_stamp
+from norman_server.storage.files import write_private
 
-__all__ = ["Announcement", "remove_stale_files"]
+__all__ = ["Announcement", "is_stale", "remove_stale_files"]
 
 _log = logging.getLogger(__name__)
 
@@ -27,12 +28,7 @@ class Announcement:
     def write(self) -> None:
         """Write the file for the owner's eyes only, whole or not at all."""
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        unfinished = self.path.with_suffix(".tmp")
-        unfinished.unlink(missing_ok=True)
-        descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(dump_json(encode(self._record)))
-        unfinished.replace(self.path)
+        write_private(self.path, dump_json(encode(self._record)))
 
     def remove(self) -> None:
         """Remove the file. Twice is fine."""
@@ -44,17 +40,29 @@ def remove_stale_files(folder: Path) -> None:
     for path in folder.glob("norman-*.json"):
         try:
             contents = json.loads(path.read_text())
-            pid, started_at = int(contents["server_pid"]), float(contents["server_started_at"])
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError):
             continue  # not ours to judge
-        if not _runs(pid, started_at):
+        if is_stale(contents):
             path.unlink(missing_ok=True)
             _log.debug("Removed %s of a server that has ended.", path.name)
 
 
-def _runs(pid: int, started_at: float) -> bool:
+def is_stale(contents: object) -> bool:
+    """Whether the contents of a discovery file tell of a server that has ended."""
+    if not isinstance(contents, dict):
+        return False
     try:
-        return starts_match(started_at, psutil.Process(pid).create_time())
+        pid, started_at = int(contents["server_pid"]), float(contents["server_started_at"])
+    except (ValueError, KeyError, TypeError):
+        return False  # not ours to judge
+    stamp = contents.get("server_stamp")
+    return not _runs(pid, started_at, stamp if isinstance(stamp, str) else None)
+
+
+def _runs(pid: int, started_at: float, stamp: str | None) -> bool:
+    try:
+        now = psutil.Process(pid).create_time()
+        return is_same_process(started_at, stamp, now, process_stamp(pid))
     except psutil.NoSuchProcess:
         return False
     except psutil.AccessDenied:

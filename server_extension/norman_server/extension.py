@@ -13,6 +13,8 @@ from typing import Any
 from jupyter_core.paths import jupyter_data_dir
 from jupyter_server.extension.application import ExtensionApp
 from jupyter_server.serverapp import ServerApp
+from tornado.httpserver import HTTPServer
+from tornado.netutil import bind_unix_socket
 from traitlets import Float, Integer, List, TraitError, Unicode, validate
 
 from norman_protocol.messages import ExecutorLimits
@@ -71,7 +73,8 @@ class NormanExtension(ExtensionApp):
         "",
         help=(
             "Folder that holds everything: databases, blobs, models, logs. An absolute path; "
-            "empty for 'norman' in Jupyter's data folder. One server at a time serves it."
+            "empty for 'norman' in Jupyter's data folder. Of several servers on one home, one "
+            "holds it and the others relay to that one."
         ),
     ).tag(config=True)
 
@@ -137,6 +140,30 @@ class NormanExtension(ExtensionApp):
     scrub_bytes_per_s = Float(
         20e6, min=1e5, help="How fast stored files are read to find damage. Bytes per second."
     ).tag(config=True)
+    gc_interval_s = Float(
+        3600.0,
+        min=0.0,
+        help=(
+            "Pause between two clean-ups of files that no version needs any more; 0 for none. "
+            "Seconds."
+        ),
+    ).tag(config=True)
+    gc_grace_s = Float(
+        86400.0,
+        min=0.0,
+        help="Files that no version needs stay so long after they were last asked for. Seconds.",
+    ).tag(config=True)
+    backup_interval_s = Float(
+        600.0,
+        min=0.0,
+        help=(
+            "Pause between two backups of the registry, where it has changed; 0 for one at the "
+            "start alone. Seconds."
+        ),
+    ).tag(config=True)
+    backup_count = Integer(
+        8, min=1, help="So many backups of the registry stay, besides one for each day of a week."
+    ).tag(config=True)
     blob_limit_bytes = _bytes(1 << 40, "Largest file of an upload.")
 
     @validate("home")
@@ -170,6 +197,7 @@ class NormanExtension(ExtensionApp):
             kernel_programs=self._kernel_programs,
             url=lambda: local_url(self._jupyter),
             announce=self._announce,
+            listen=self._listen,
         )
         events = self._jupyter.event_logger
         if events is not None:
@@ -241,8 +269,15 @@ class NormanExtension(ExtensionApp):
             scrub_interval_s=self.scrub_interval_s,
             scrub_bytes_per_s=self.scrub_bytes_per_s,
             abandoned_upload_s=self.abandoned_upload_s,
+            gc_interval_s=self.gc_interval_s,
+            gc_grace_s=self.gc_grace_s,
+            backup_interval_s=self.backup_interval_s,
+            backup_count=self.backup_count,
             allowed_interpreters=tuple(self.allowed_interpreters),
         )
+
+    def _listen(self, path: Path) -> _SocketListener:
+        return _SocketListener(self._jupyter, path)
 
     def _kernel_programs(self) -> Iterable[str]:
         known = self._jupyter.kernel_spec_manager
@@ -255,6 +290,23 @@ class NormanExtension(ExtensionApp):
         if events is not None:
             data = {"topic": "models", "revision": self._revision}
             events.emit(schema_id=CHANGES_SCHEMA, data=data)
+
+
+class _SocketListener:
+    """Jupyter's own application on one more socket, for this user's other servers."""
+
+    def __init__(self, app: ServerApp, path: Path) -> None:
+        self._server = HTTPServer(
+            app.web_app, max_body_size=app.max_body_size, max_buffer_size=app.max_buffer_size
+        )
+        self._server.add_socket(bind_unix_socket(str(path), mode=0o600))
+        self._path = path
+
+    async def close(self) -> None:
+        """Stop, and end what is open."""
+        self._server.stop()
+        self._path.unlink(missing_ok=True)  # others see by it that they needn't try
+        await self._server.close_all_connections()
 
 
 def local_url(app: ServerApp) -> str:

@@ -38,6 +38,11 @@ class HomeLease:
         self._descriptor = descriptor
         return True
 
+    @property
+    def is_held(self) -> bool:
+        """Whether this server has the home."""
+        return self._descriptor is not None
+
     def holder(self) -> int | None:
         """Return the process id of who holds the home, where it has said so."""
         text = self._path.read_text().strip() if self._path.exists() else ""

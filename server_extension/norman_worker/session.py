@@ -26,6 +26,7 @@ from norman_protocol.messages import (
     failure_from_error,
 )
 from norman_protocol.signature import Signature
+from norman_protocol.values import MAX_NAME_CHARACTERS
 from norman_worker.capture import Capture
 from norman_worker.channel import Channel, encode_answer
 from norman_worker.runtimes import create_runtime
@@ -39,8 +40,6 @@ __all__ = [
     "predict_error",
     "resident_bytes",
 ]
-
-_MAX_NAME_CHARACTERS = 200
 
 
 class Session:
@@ -139,10 +138,10 @@ def check_names(signature: Signature) -> None:
     for parameters, what in ((signature.inputs, "input"), (signature.outputs, "output")):
         seen = set()
         for parameter in parameters:
-            if len(parameter.name) > _MAX_NAME_CHARACTERS:
+            if len(parameter.name) > MAX_NAME_CHARACTERS:
                 raise LoadFailed(
                     f"The name of {what} {parameter.name[:60]!r}… is longer than "
-                    f"{_MAX_NAME_CHARACTERS} characters."
+                    f"{MAX_NAME_CHARACTERS} characters."
                 )
             if parameter.name in seen:
                 raise LoadFailed(f"There are two {what}s named {parameter.name!r}.")

@@ -11,14 +11,23 @@ from pathlib import Path
 import pytest
 
 from norman_protocol.errors import BlobNotFound, BundleInvalid, Conflict, RangeInvalid
+from norman_server.storage.blobs import copying, writing
 from norman_server.storage.blobs.base import BlobStore
 from norman_server.storage.blobs.local import LocalBlobStore
 
-STORES: dict[str, Callable[[Path], BlobStore]] = {"local": LocalBlobStore}
+STORES: dict[str, Callable[[Path], BlobStore]] = {
+    "local": LocalBlobStore,
+    "local, all large": LocalBlobStore,
+}
 
 
 @pytest.fixture(params=sorted(STORES))
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> BlobStore:
+def store(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> BlobStore:
+    if request.param == "local, all large":  # hashed and synced by threads of their own
+        monkeypatch.setattr(writing, "_LARGE_BYTES", 0)
+        monkeypatch.setattr(copying, "_SYNCED_BYTES", 1)
     return STORES[request.param](tmp_path / "store")
 
 

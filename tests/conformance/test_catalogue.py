@@ -11,7 +11,15 @@ from typing import Any
 import pytest
 from serving import RunningServer
 
-from norman_jupyter import BlockingNorman, Conflict, NameInvalid, Norman, RequestInvalid
+from norman_jupyter import (
+    BlockingNorman,
+    Conflict,
+    ModelNotFound,
+    NameInvalid,
+    Norman,
+    RequestInvalid,
+    VersionNotFound,
+)
 from norman_jupyter.client.catalogue import AsyncioCatalogue, BlockingCatalogue, Catalogue
 from norman_protocol.identifiers import new_id
 
@@ -113,3 +121,57 @@ def test_both_clients_have_the_same_methods() -> None:
 
     assert methods(AsyncioCatalogue) == methods(BlockingCatalogue)
     assert set(methods(AsyncioCatalogue)) == set(methods(Catalogue))
+
+
+def test_a_served_or_named_version_is_not_deleted_and_a_free_one_is(norman: Any, name: str) -> None:
+    with pytest.raises(Conflict, match=f"the alias active leads to it.*{name} --all"):
+        norman.delete(f"{name}@3")
+    norman.invoke(f"{name}@1", x=1)  # it has a replica for certain
+    with pytest.raises(Conflict, match="a replica serves it"):
+        norman.delete(f"{name}@1")
+    deletion = norman.delete(f"{name}@1", stop=True)
+    assert deletion.versions == (f"{name}@1",)
+    with pytest.raises(VersionNotFound, match=f"{name}@1"):
+        norman.invoke(f"{name}@1", x=1)
+    with pytest.raises(VersionNotFound, match="was deleted"):
+        norman.version(f"{name}@1")
+    with pytest.raises(VersionNotFound, match="was deleted"):
+        norman.delete(f"{name}@1")
+    with pytest.raises(RequestInvalid, match="Which version"):
+        norman.delete(name)
+    assert norman.invoke(name, x=2).value == 6
+
+
+def test_a_model_is_deleted_whole_and_comes_back_with_new_numbers(
+    norman: Any, name: str, tmp_path: Path
+) -> None:
+    invocation = norman.invoke(name, x=1).id
+    deletion = norman.delete_model(name)
+    assert (len(deletion.versions), deletion.aliases) == (3, ("active",))
+    with pytest.raises(ModelNotFound):
+        norman.invoke(name, x=1)
+    with pytest.raises(ModelNotFound, match="was deleted"):
+        norman.model(name)
+    assert norman.invocation(invocation).invocation.reference == f"{name}@3"
+    assert norman.upload(tmp_path / "model", name=name, trust=True).number == 4
+    assert norman.invoke(name, x=1).version == f"{name}@4"
+
+
+def test_disk_and_clean_up_are_told(norman: Any, name: str) -> None:
+    usage = norman.disk(name)
+    assert {item.reference for item in usage.items} == {f"{name}@{n}" for n in (1, 2, 3)}
+    assert usage.free_bytes > 0
+    with pytest.raises(ModelNotFound):
+        norman.disk("there-is-none")
+    report = norman.collect_garbage(dry_run=True)
+    assert (report.dry_run, report.trees) == (True, 0)
+    norman.collect_garbage()
+    assert norman.invoke(f"{name}@2", x=2).value == 4
+
+
+def test_the_doctor_examines_the_home(norman: Any, name: str) -> None:
+    norman.collect_garbage()
+    report = norman.doctor(deep=True)
+    assert [one for one in report.findings if name in one.message] == []
+    assert "blobs" in report.checks
+    assert norman.doctor(repair=True).checks == report.checks

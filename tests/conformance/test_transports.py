@@ -1,4 +1,4 @@
-"""One behaviour over both ways and both drivers: the same tests, four times, on a real server."""
+"""One behaviour over every way and both drivers: the same tests, six times, on real servers."""
 
 from __future__ import annotations
 
@@ -49,9 +49,10 @@ from norman_jupyter import (
 
 COMBINATIONS = [
     pytest.param((transport, driver), id=f"{transport}-{driver}")
-    for transport in ("local", "rest")
+    for transport in ("local", "rest", "relayed")
     for driver in ("blocking", "asyncio")
 ]
+"""Relayed: over REST to another Jupyter server on the same home, which passes everything on."""
 
 
 class Blocking:
@@ -98,8 +99,8 @@ def connect(
     transport, driver = combination
     monkeypatch.setenv("JUPYTER_RUNTIME_DIR", str(server.root / "runtime"))
     monkeypatch.delenv("JUPYTER_SERVER_URL", raising=False)
-    arguments: dict[str, Any] = {"transport": transport}
-    if transport == "rest":
+    arguments: dict[str, Any] = {"transport": "rest" if transport == "relayed" else transport}
+    if transport in ("rest", "relayed"):
         arguments |= {"url": server.url, "token": server.token}
     return {"blocking": Blocking, "asyncio": Asyncio}[driver](**arguments)
 
@@ -109,9 +110,23 @@ def combination(request: pytest.FixtureRequest) -> tuple[str, str]:
     return request.param
 
 
+@pytest.fixture(scope="session")
+def relaying_server(norman_server, tmp_path_factory) -> Iterator[RunningServer]:
+    home = f"--NormanExtension.home={norman_server.home}"
+    with serve(tmp_path_factory.mktemp("relaying"), [home]) as server:
+        yield server
+
+
 @pytest.fixture
-def norman(norman_server, combination, monkeypatch) -> Iterator[Any]:
-    client = connect(norman_server, combination, monkeypatch)
+def asked_server(combination, request: pytest.FixtureRequest) -> RunningServer:
+    """The server that the client talks to."""
+    name = "relaying_server" if combination[0] == "relayed" else "norman_server"
+    return request.getfixturevalue(name)
+
+
+@pytest.fixture
+def norman(asked_server, combination, monkeypatch) -> Iterator[Any]:
+    client = connect(asked_server, combination, monkeypatch)
     yield client
     client.close()
 
@@ -531,20 +546,20 @@ def test_impossible_page_is_refused(norman) -> None:
 # --- servers --------------------------------------------------------------------------------------
 
 
-def test_wrong_token_is_refused_over_every_way(norman_server, combination, monkeypatch) -> None:
-    client = connect(norman_server, ("rest", combination[1]), monkeypatch)
+def test_wrong_token_is_refused_over_every_way(asked_server, combination, monkeypatch) -> None:
+    client = connect(asked_server, ("rest", combination[1]), monkeypatch)
     client.close()
     driver = Blocking if combination[1] == "blocking" else Asyncio
-    client = driver(url=norman_server.url, token="wrong")
+    client = driver(url=asked_server.url, token="wrong")
     with pytest.raises(Unauthenticated):
         client.invoke("anything")
     client.close()
 
 
-def test_jupyters_own_token_will_do(norman_server, combination) -> None:
+def test_jupyters_own_token_will_do(asked_server, combination) -> None:
     driver = Blocking if combination[1] == "blocking" else Asyncio
-    client = driver(url=f"{norman_server.url}lab?token={norman_server.jupyter_token}")
-    assert client.status().server_id == norman_server.record.server_id
+    client = driver(url=f"{asked_server.url}lab?token={asked_server.jupyter_token}")
+    assert client.status().server_id == asked_server.record.server_id
     client.close()
 
 

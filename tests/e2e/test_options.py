@@ -59,6 +59,8 @@ SCRUBBING = {
     "scrub_bytes_per_s": "1000000",
     "abandoned_upload_s": "0.5",
 }
+CLEANING = {"gc_interval_s": "0.1", "gc_grace_s": "0"}
+BACKUPS = {"backup_interval_s": "0.1", "backup_count": "2"}
 MODEL = b"""
 import os, sys, time
 
@@ -111,7 +113,16 @@ def call(client, model="m", timeout_s=30, **inputs):
 
 def test_every_option_is_tried_here():
     own = NormanExtension.class_own_traits(config=True)
-    tried = {*OPTIONS, *AGES, *SIZES, *SCRUBBING, "allowed_interpreters", "home"}
+    tried = {
+        *OPTIONS,
+        *AGES,
+        *SIZES,
+        *SCRUBBING,
+        *CLEANING,
+        *BACKUPS,
+        "allowed_interpreters",
+        "home",
+    }
     assert tried == set(own)
     assert all(trait.help for trait in own.values())
 
@@ -437,3 +448,31 @@ def test_damage_is_found_and_abandoned_uploads_go(tmp_path):
         until(lambda: client.get("models/rotten/versions/1").json()["missing_blobs"] == [digest])
         until(lambda: client.get(f"blobs/{'0' * 64}/upload").json()["offset"] == 0)
         assert upload(client, "rotten", {"model.py": MODEL}, trust=True)["missing_blobs"] == []
+
+
+def test_unneeded_files_go_by_themselves(serve_with):
+    with serve_with(CLEANING) as server, server.client() as client:
+        digest = sha256(b"needed by nothing").hexdigest()
+        assert client.put(f"blobs/{digest}", content=b"needed by nothing").status_code == 201
+        until(lambda: client.head(f"blobs/{digest}").status_code == 404)
+
+
+def test_backups_are_made_by_themselves_and_the_newest_stay(serve_with):
+    with serve_with(BACKUPS) as server, server.client() as client:
+        seen = set()
+
+        def is_new():
+            found = {path.name for path in backups_of(server)} - seen
+            seen.update(found)
+            return found
+
+        for number in range(4):
+            model = {"model.py": MODEL + f"# {number}".encode()}
+            upload(client, "m", model, trust=True)
+            until(is_new)
+        assert len(backups_of(server)) <= 3  # a new one stands a moment before the oldest goes
+        assert len(seen) >= 4
+
+
+def backups_of(server):
+    return list((server.home / "backups").glob("norman-*.db"))

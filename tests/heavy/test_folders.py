@@ -10,6 +10,7 @@ from typing import Any
 
 import psutil
 import pytest
+from serving import RunningServer, serve
 
 from norman_jupyter import BlockingNorman
 
@@ -62,18 +63,60 @@ def test_file_of_2_gib_goes_there_and_back_in_little_memory(
     assert (tmp_path / "back" / "weights.bin").stat().st_size == 2 << 30
 
 
+_SLOW_LOOP = """
+import asyncio, logging
+
+class Watched(asyncio.DefaultEventLoopPolicy):
+    def new_event_loop(self):
+        loop = super().new_event_loop()
+        loop.set_debug(True)
+        loop.slow_callback_duration = 0.05
+        return loop
+
+asyncio.set_event_loop_policy(Watched())
+logging.getLogger("asyncio").addHandler(logging.FileHandler({path!r}))
+"""
+
+
+@pytest.fixture
+def watched_server(tmp_path: Path):
+    """A server whose loop notes each step that held it for more than 50 ms."""
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config" / "jupyter_server_config.py").write_text(
+        _SLOW_LOOP.format(path=str(tmp_path / "slow.log"))
+    )
+    with serve(tmp_path) as server:
+        yield server
+
+
+def slow_steps(server: RunningServer) -> list[str]:
+    """Return what held the loop; what the debug mode itself costs at the start is passed over."""
+    path = server.root / "slow.log"
+    return path.read_text().splitlines() if path.exists() else []
+
+
 @pytest.mark.heavy
 @pytest.mark.timeout(900)
-def test_20000_files_go_there_and_back(fresh_server, tmp_path: Path) -> None:
-    folder = tmp_path / "many"
+def test_20000_files_go_there_and_back_in_little_memory(watched_server, tmp_path: Path) -> None:
+    folder, small = tmp_path / "many", tmp_path / "small"
     for number in range(40):
         (folder / f"part-{number}").mkdir(parents=True)
         for place in range(500):
             (folder / f"part-{number}" / f"{place}.txt").write_text(f"{number} {place}")
     (folder / "model.py").write_text(_MODEL)
-    with BlockingNorman(fresh_server.url, fresh_server.token) as norman:
-        version = norman.upload(folder, trust=True)
+    small.mkdir()
+    (small / "model.py").write_text(_MODEL)
+    processes = [psutil.Process(watched_server.process.pid), psutil.Process()]
+    with BlockingNorman(watched_server.url, watched_server.token) as norman:
+        norman.upload(small, trust=True)  # what any upload needs is there before
+        before = len(slow_steps(watched_server))
+        growth = peak_growth(processes, lambda: norman.upload(folder, trust=True))
+        assert max(growth) < _GROWTH_BYTES, growth
+        version = norman.version("many@1")
         assert len(version.manifest.files) == 20_001
-        back = norman.download("many", tmp_path / "back")
+        growth = peak_growth(processes, lambda: norman.download("many", tmp_path / "back"))
+        assert max(growth) < _GROWTH_BYTES, growth
+    assert slow_steps(watched_server)[before:] == []
     for path in folder.rglob("*.txt"):
-        assert (back / path.relative_to(folder)).read_bytes() == path.read_bytes()
+        back = tmp_path / "back" / path.relative_to(folder)
+        assert back.read_bytes() == path.read_bytes()

@@ -235,8 +235,9 @@ class Executor:
     async def start(self, name: str) -> Started:
         return await self.control.ask(Start(id=self.control.next_id(), version_id=f"{name}-1"))
 
-    async def stop(self, name: str) -> Done:
-        return await self.control.ask(Stop(id=self.control.next_id(), version_id=f"{name}-1"))
+    async def stop(self, name: str, **options: Any) -> Done:
+        message = Stop(id=self.control.next_id(), version_id=f"{name}-1", **options)
+        return await self.control.ask(message)
 
     async def status(self) -> Status:
         return await self.control.ask(GetStatus(id=self.control.next_id()))

@@ -14,6 +14,7 @@ import pytest
 from norman_protocol.arrays import object_to_value, value_to_object
 from norman_protocol.errors import (
     Cancelled,
+    Conflict,
     InputInvalid,
     InternalError,
     Interrupted,
@@ -363,6 +364,20 @@ async def test_cancelled_call_leaves_the_queue_and_has_one_end(executor, gate):
     await gate.open()
     await client.answer(running)
     assert sorted(map(tuple, executor.ends().values())) == [("cancelled",), ("succeeded",)]
+
+
+async def test_a_version_at_work_is_not_stopped_where_only_an_idle_one_shall_be(executor, gate):
+    await executor.deploy_python("gated", GATED)
+    client = await executor.client()
+    _, running = await client.begin_call("gated", **gate.inputs)
+    await gate.wait_running()
+    with pytest.raises(Conflict, match=r"gated@1 run or wait"):
+        await executor.stop("gated", only_idle=True)
+    await gate.open()
+    await client.answer(running)
+    await executor.stop("gated", only_idle=True)
+    with pytest.raises(NotReady):
+        await client.call("gated", **gate.inputs)
 
 
 async def test_caller_that_leaves_cancels_and_the_next_is_served(executor, gate):

@@ -77,7 +77,7 @@ class Client:
 
 
 @pytest.fixture
-async def storage(tmp_path):
+def storage(tmp_path):
     with open_storage(tmp_path / "home") as opened:
         yield opened
 

@@ -9,10 +9,13 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from serving import until
 
 from norman_protocol.errors import ExecutorUnavailable, InternalError
 from norman_protocol.messages import ExecutorLimits
 from norman_server.api.services import ApiLimits
+from norman_server.holding import Holder, Identity, Waiting, read_holder, write_holder
+from norman_server.lease import HomeLease
 from norman_server.server import NormanServer, ServerSettings, socket_path_for
 
 _HANG_GUARD_S = 30.0
@@ -59,7 +62,14 @@ def names(folder):
     return sorted(path.name for path in folder.glob("*"))
 
 
-def build(home, runtime):
+class Deaf:
+    """A listener that nobody talks to."""
+
+    async def close(self):
+        pass
+
+
+def build(home, runtime, *, listen=None):
     return NormanServer(
         ServerSettings(
             home=home,
@@ -72,6 +82,7 @@ def build(home, runtime):
         kernel_programs=list,
         url=lambda: "http://127.0.0.1:1/",
         announce=lambda change: None,
+        listen=listen,
     )
 
 
@@ -123,3 +134,68 @@ async def test_server_that_is_stopped_while_it_starts_leaves_nothing(tmp_path):
     await started(again)
     assert again.slot.services
     await again.stop()
+
+
+def before(home, *, pid=1):
+    """Leave what a server that was killed had said of itself."""
+    (home / "run").mkdir(parents=True)
+    holder = Holder(
+        identity=Identity.new(),
+        pid=pid,
+        url="http://127.0.0.1:1/",
+        socket_path="/nowhere/server.sock",
+        base_path="/",
+        data_path="/nowhere/executor.sock",
+        transfer_path="/nowhere/transfer.sock",
+    )
+    write_holder(home / "run" / "holder.json", holder)
+    return holder.identity
+
+
+@pytest.mark.parametrize("awaited", [True, False])
+async def test_what_kernels_know_stays_only_while_servers_wait(tmp_path, awaited):
+    home = tmp_path / "home"
+    known = before(home)
+    others = Waiting(home / "run" / "waiting.lock")
+    if awaited:
+        others.join()
+    server = build(home, tmp_path / "runtime", listen=lambda path: Deaf())
+    await started(server)
+    holder = read_holder(home / "run" / "holder.json")
+    assert holder.pid == os.getpid()
+    assert (holder.identity == known) is awaited
+    assert (server.slot.token == known.token.encode()) is awaited
+    await server.stop()
+    # Whoever waits still has to learn it; nobody else may.
+    assert (home / "run" / "holder.json").exists() is awaited
+    others.leave()
+
+
+async def test_who_comes_while_a_takeover_fails_keeps_what_the_others_know(tmp_path):
+    """The one that took over ended before it said so, and the last to come takes its place."""
+    home = tmp_path / "home"
+    known = before(home)
+    others = Waiting(home / "run" / "waiting.lock")
+    others.join()
+    taking = HomeLease(home / "server.lock")
+    assert taking.try_take()
+    server = build(home, tmp_path / "runtime", listen=lambda path: Deaf())
+    await started(server)
+    with pytest.raises(ExecutorUnavailable, match="Another Jupyter server"):
+        _ = server.slot.services
+    taking.release()
+    path = home / "run" / "holder.json"
+    await asyncio.to_thread(until, lambda: read_holder(path).pid == os.getpid())
+    assert read_holder(path).identity == known
+    await server.stop()
+    others.leave()
+
+
+async def test_holder_of_an_earlier_start_with_the_same_process_id_is_forgotten(tmp_path):
+    """As in a container, whose processes have the same ids each time."""
+    home = tmp_path / "home"
+    before(home, pid=os.getpid())
+    server = build(home, tmp_path / "runtime")  # it never says how to relay to it
+    await started(server)
+    assert not (home / "run" / "holder.json").exists()
+    await server.stop()

@@ -28,7 +28,7 @@ def _serve(module: str, notebook: Path, home: DemoHome, options: Sequence[str]) 
     target = home.notebooks / notebook.name
     if not target.exists():
         shutil.copyfile(notebook, target)
-    command = [sys.executable, "-m", module, *jupyter_options(home), *options]
+    command = [sys.executable, "-m", module, *jupyter_options(home, options), *options]
     os.execve(sys.executable, command, server_environment(home, os.environ))  # noqa: S606
 
 

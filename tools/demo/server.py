@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -49,16 +49,24 @@ class JupyterServer:
         )
 
 
-def jupyter_options(home: DemoHome) -> list[str]:
-    """Return the options that every server of the demo takes."""
-    options = [
-        "--ServerApp.ip=127.0.0.1",
-        f"--ServerApp.root_dir={home.notebooks}",
-        "--ServerApp.jpserver_extensions={'norman_server': True}",
-    ]
+def jupyter_options(home: DemoHome, given: Sequence[str] = ()) -> list[str]:
+    """Return the options that every server of the demo takes, without those that are given.
+
+    Jupyter makes a list of an option that comes twice, and then refuses it.
+    """
+    names = {option.partition("=")[0] for option in given}
+    options = {
+        ("--ServerApp.ip", "--ip"): "127.0.0.1",
+        ("--ServerApp.root_dir", "--notebook-dir"): str(home.notebooks),
+        ("--ServerApp.jpserver_extensions",): "{'norman_server': True}",
+    }
     if os.geteuid() == 0:  # Jupyter refuses root unless told; containers often have nobody else
-        options.append("--ServerApp.allow_root=True")
-    return options
+        options["--ServerApp.allow_root", "--allow-root"] = "True"
+    return [
+        f"{spellings[0]}={value}"
+        for spellings, value in options.items()
+        if names.isdisjoint(spellings)
+    ]
 
 
 def free_port() -> int:

@@ -38,6 +38,17 @@ export function Server(props: IServerProps): React.JSX.Element {
             }
           />
         </dd>
+        {status.relay ? (
+          <>
+            <dt>{trans.__('Served by')}</dt>
+            <dd>
+              {trans.__(
+                'another Jupyter server (process %1)',
+                status.relay.holding_pid
+              )}
+            </dd>
+          </>
+        ) : null}
         <dt>{trans.__('Models')}</dt>
         <dd>{status.model_count}</dd>
         <dt>{trans.__('Deployments')}</dt>

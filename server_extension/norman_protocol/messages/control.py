@@ -120,11 +120,15 @@ class Started(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stop(Message):
-    """Stop a version's replica and forget its deployment. Answered by Done."""
+    """Stop a version's replica and forget its deployment. Answered by Done.
+
+    With ``only_idle`` it is refused, by the Failure `Conflict`, while calls run or wait.
+    """
 
     TYPE: ClassVar[str] = "stop"
     id: str
     version_id: str
+    only_idle: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -30,8 +30,24 @@ from norman_protocol.identifiers import new_id
 from norman_protocol.packs import PACK_BYTES
 from norman_protocol.rest import API_PATH, UPLOAD_OFFSET
 from norman_server.api.operations import Action, Operation, Route, decode_query
-from norman_server.api.services import Services, ServiceSlot, retry_after
+from norman_server.api.relaying import (
+    RELAY_PID,
+    RELAY_SECRET,
+    Hold,
+    HolderGone,
+    RelayedRequest,
+    interrupted,
+    pass_answer,
+    read_relay_user,
+)
+from norman_server.api.services import (
+    TAKEOVER_PATIENCE_S,
+    Services,
+    ServiceSlot,
+    retry_after,
+)
 from norman_server.api.statuses import CODES, error_body, status_of
+from norman_server.storage.memory import release_memory
 
 __all__ = ["Handler", "too_large"]
 
@@ -68,6 +84,8 @@ class Handler(APIHandler):
         self._charged_bytes = 0
         self._ends_connection = False
         self._refusal: Exception | None = None
+        self.relayed: RelayedRequest | None = None
+        self.relayed_by: str | None = None
         given = self.request.headers.get("X-Request-ID", "")
         self.request_id = given if _REQUEST_ID.fullmatch(given) else new_id()
         self.set_header("X-Request-ID", self.request_id)
@@ -126,6 +144,55 @@ class Handler(APIHandler):
         await self._authenticate()
         self.operation = await self._authorise()
         self._admit_body()
+        await self.slot.wait_settled()
+        if self.slot.link is not None:
+            self.relayed = RelayedRequest(
+                self, self.slot.link, streams=self.operation.body == "blob" and self._expects_body()
+            )
+            self._local_verb = getattr(self, (self.request.method or "get").lower())
+            setattr(self, (self.request.method or "get").lower(), self._answer_from_holder)
+
+    async def _answer_from_holder(self, *arguments: str) -> None:
+        """Give the answer of the server that holds the home."""
+        relayed = self.relayed
+        if relayed is None or self._finished:
+            return
+        hold = Hold(TAKEOVER_PATIENCE_S)
+        while True:
+            try:
+                response = await relayed.answer()
+            except HolderGone as error:
+                self.slot.lose(relayed.link)
+                if relayed.streams or (error.was_sent and not self._may_repeat()):
+                    raise interrupted() from error
+                if hold.is_over():
+                    raise relayed.link.unreachable() from error
+            else:
+                await pass_answer(self, response, relayed.link.base_path)
+                return
+            # Held, rather than refused: the next one takes over in a moment.
+            await self.slot.wait_settled()
+            link = self.slot.link
+            if link is None:
+                self.relayed = None
+                outcome = self._local_verb(*arguments)
+                if isinstance(outcome, Awaitable):
+                    await outcome
+                return
+            relayed = self.relayed = RelayedRequest(self, link, streams=False)
+
+    def _may_repeat(self) -> bool:
+        return self.request.method in ("GET", "HEAD") or "Idempotency-Key" in self.request.headers
+
+    async def _feed(self, chunk: bytes) -> None:
+        """Pass a piece of a body on, or the answer back where that came before the body's end."""
+        if self.relayed is None or self._finished or await self.relayed.feed(chunk):
+            return
+        self._ends_connection = True
+        try:
+            await self._answer_from_holder(*self.path_args)
+        except NormanError as error:
+            self.fail_body(error)
 
     async def _authenticate(self) -> None:
         if not self.check_host():
@@ -133,15 +200,14 @@ class Handler(APIHandler):
                 "This server doesn't answer under that host name; see "
                 "ServerApp.allow_remote_access."
             )
+        if RELAY_SECRET in self.request.headers:
+            self._admit_relay()
+            return
         header = self.request.headers.get("Authorization", "")
         if header.startswith(_BEARER) and hmac.compare_digest(
             header[len(_BEARER) :].encode(), self.slot.token
         ):
-            CallContext.set(CallContext.JUPYTER_HANDLER, self)
-            user = User(username=self.slot.user)
-            self.current_user = self._jupyter_current_user = user
-            self._token_authenticated = True
-            self.set_cors_headers()
+            self._enter(User(username=self.slot.user))
             return
         try:
             await super().prepare()
@@ -151,6 +217,21 @@ class Handler(APIHandler):
             raise
         if self.current_user is None:
             raise _unauthenticated()
+
+    def _admit_relay(self) -> None:
+        """Let in another server of this home, which has checked its caller and speaks for them."""
+        given = self.request.headers[RELAY_SECRET].encode()
+        secret = self.slot.relay_secret
+        if not secret or not hmac.compare_digest(given, secret):
+            raise Forbidden("Only another Norman server of this home may relay requests.")
+        self.relayed_by = self.request.headers.get(RELAY_PID)
+        self._enter(User(username=read_relay_user(self.request.headers) or self.slot.user))
+
+    def _enter(self, user: User) -> None:
+        CallContext.set(CallContext.JUPYTER_HANDLER, self)
+        self.current_user = self._jupyter_current_user = user
+        self._token_authenticated = True
+        self.set_cors_headers()
 
     async def _authorise(self) -> Operation:
         operation = self.route.verbs.get(self.request.method or "")
@@ -205,6 +286,8 @@ class Handler(APIHandler):
 
     def data_received(self, chunk: bytes) -> Awaitable[None] | None:
         """Collect the body."""
+        if self.relayed is not None and self.relayed.streams:
+            return self._feed(chunk)
         # Nothing may be raised here: tornado would end the connection without an answer.
         if self.body_fault is not None or self.request.method == "OPTIONS":
             return None
@@ -244,6 +327,8 @@ class Handler(APIHandler):
     def on_connection_close(self) -> None:
         """Free the body's memory where the client left before it was whole."""
         super().on_connection_close()
+        if self.relayed is not None:
+            self.relayed.cancel()
         self.release_body()
 
     def decode_body(self, cls: type[T]) -> T:
@@ -260,7 +345,13 @@ class Handler(APIHandler):
         """Do as `decode_body`, in a thread where the body is so long that it takes a while."""
         if len(self.body) <= _QUICK_BYTES:
             return self.decode_body(cls)
-        return await asyncio.to_thread(self.decode_body, cls)
+
+        def decode() -> T:
+            found = self.decode_body(cls)
+            release_memory()
+            return found
+
+        return await asyncio.to_thread(decode)
 
     # --- the query --------------------------------------------------------------------------
 
@@ -278,6 +369,19 @@ class Handler(APIHandler):
         }
         return decode_query(self.operation.query, given)
 
+    def flag(self, name: str) -> bool:
+        """Decode the query, of which this parameter says yes (1) or no (0, or nothing).
+
+        Raises
+        ------
+        RequestInvalid
+            As for `query`, or it is another number.
+        """
+        given = self.query()[name]
+        if given not in (None, 0, 1):
+            raise RequestInvalid(f"{name} must be 0 or 1.", field=name)
+        return bool(given)
+
     # --- answers ----------------------------------------------------------------------------
 
     def compute_etag(self) -> str | None:
@@ -291,9 +395,14 @@ class Handler(APIHandler):
 
     async def answer_large(self, make: Callable[[], Any], status: int = 200) -> None:
         """Finish with the dataclass that ``make`` gives; it is made and written in a thread."""
-        body = await asyncio.to_thread(lambda: dump_json(encode(make())))
+
+        def write() -> bytes:
+            body = dump_json(encode(make()))
+            release_memory()
+            return body
+
         self.set_status(status)
-        await self.finish(body)
+        await self.finish(await asyncio.to_thread(write))
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         """Report an error as `ErrorBody`; nothing of ours shows."""

@@ -51,11 +51,12 @@ class BlobHandler(Handler):
     _size_bytes: int = 0
     _received_bytes: int = 0
     _range: UploadRange | None = None
+    _storing: asyncio.Task[None] | None = None
 
     async def admit(self) -> None:
         """Open the blob once the caller may write."""
         await super().admit()
-        if self.request.method != "PUT":
+        if self.request.method != "PUT" or self.relayed is not None:
             return
         self._writing = asyncio.Lock()
         self._digest = parse_digest(self.path_args[0])
@@ -83,7 +84,9 @@ class BlobHandler(Handler):
         return found
 
     def data_received(self, chunk: bytes) -> Awaitable[None] | None:
-        """Write what came, in large pieces; the sender waits meanwhile."""
+        """Write what came, in large pieces, one behind; the sender waits where the disk does."""
+        if self.relayed is not None:
+            return super().data_received(chunk)
         self._received_bytes += len(chunk)
         if self._writer is None or self.body_fault is not None:
             return None
@@ -106,6 +109,7 @@ class BlobHandler(Handler):
             await self.answer(BlobStored(digest=self._digest, size_bytes=self._size_bytes))
             return
         await self._write()
+        await self._written()
         async with self._writing:
             writer = self._writer
             if writer is None or self.body_fault is not None:
@@ -155,9 +159,19 @@ class BlobHandler(Handler):
             await asyncio.to_thread(blob.close)
 
     async def _write(self) -> None:
+        """Begin to write what is gathered, so that more can come in meanwhile."""
+        await self._written()
+        chunk, self.body = self.body, bytearray()
+        self._storing = asyncio.create_task(self._store(chunk))
+
+    async def _written(self) -> None:
+        """Wait for what is being written."""
+        if self._storing is not None:
+            await self._storing
+
+    async def _store(self, chunk: bytearray) -> None:
         async with self._writing:
-            writer, chunk = self._writer, bytes(self.body)
-            self.body.clear()
+            writer = self._writer
             if writer is None or not chunk or self.body_fault is not None:
                 return
             try:

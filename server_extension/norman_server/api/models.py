@@ -72,6 +72,12 @@ class ModelHandler(Handler):
         self.query()
         await self.answer(await self.services.registry.model(parse_name(name)))
 
+    async def delete(self, name: str) -> None:
+        """Delete the model with its versions and aliases."""
+        self.query()
+        deletions = self.services.deployments.deletions
+        await self.answer(await deletions.delete_model(parse_name(name), user=self.user))
+
 
 async def _answer_version(
     handler: Handler, record: VersionRecord, *, created: bool = True, status: int = 200
@@ -116,6 +122,14 @@ class VersionHandler(Handler):
             _reference(name, selector), wait_s=wait_s or 0.0
         )
         await _answer_version(self, record)
+
+    async def delete(self, name: str, selector: str) -> None:
+        """Delete the version."""
+        stop = self.flag("stop")
+        deletions = self.services.deployments.deletions
+        await self.answer(
+            await deletions.delete_version(_reference(name, selector), stop=stop, user=self.user)
+        )
 
     async def patch(self, name: str, selector: str) -> None:
         """Change what is said of the version."""

@@ -11,6 +11,7 @@ from norman_protocol.rest import (
     UPLOAD_OFFSET,
     BlobStored,
     BlobUpload,
+    Deletion,
     EditRequest,
     FetchRequest,
     InvocationDetail,
@@ -53,6 +54,7 @@ from norman_server.api.packs import FetchHandler, PackHandler
 from norman_server.api.paging import CURSOR, LIMIT
 from norman_server.api.services import ServiceSlot
 from norman_server.api.status import NoRouteHandler, OpenApiHandler, StatusHandler
+from norman_server.api.upkeep import UPKEEP_ROUTES
 
 __all__ = ["ROUTES", "build_handlers", "path_pattern"]
 
@@ -226,6 +228,12 @@ ROUTES: tuple[Route, ...] = (
                 summary="A model and its latest versions",
                 answers={200: ModelDetail},
             ),
+            Operation(
+                verb="DELETE",
+                action="write",
+                summary="Delete a model with its versions and aliases",
+                answers={200: Deletion},
+            ),
         ),
     ),
     Route(
@@ -277,9 +285,23 @@ ROUTES: tuple[Route, ...] = (
                 body="json",
                 answers={200: VersionDetail},
             ),
+            Operation(
+                verb="DELETE",
+                action="write",
+                summary="Delete a version that no alias leads to and no replica serves",
+                query=(
+                    QueryParameter(
+                        name="stop",
+                        kind=int,
+                        description="1: stop a replica that has nothing to do",
+                    ),
+                ),
+                answers={200: Deletion},
+            ),
         ),
     ),
     *ALIAS_ROUTES,
+    *UPKEEP_ROUTES,
     Route(
         path="models/{name}/versions/{selector}/logs",
         handler=VersionLogsHandler,

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
+
 from norman_protocol import PROTOCOL_VERSIONS
 from norman_protocol.decoding import JsonValue, dump_json
-from norman_protocol.rest import ServerStatus
+from norman_protocol.rest import RelayStatus, ServerStatus
 from norman_server.api.base import Handler
 from norman_server.api.operations import Route
 from norman_server.api.services import ServiceSlot
@@ -27,8 +29,15 @@ class StatusHandler(Handler):
             model_count=await services.registry.model_count(),
             executor=executor,
             devices=() if report is None else report.devices,
+            relay=self._relay_status(),
         )
         await self.answer(status)
+
+    def _relay_status(self) -> RelayStatus | None:
+        through = self.relayed_by
+        if through is None or not through.isdecimal():
+            return None
+        return RelayStatus(relaying_pid=int(through[:10]), holding_pid=os.getpid())
 
 
 class OpenApiHandler(Handler):

@@ -14,12 +14,24 @@ from norman_protocol.errors import (
     InternalError,
     Interrupted,
     LoadFailed,
+    ModelNotFound,
     NormanError,
     NotReady,
 )
-from norman_protocol.messages import Deploy, Done, Route, RouteTarget, Start, Started, Stop
-from norman_protocol.references import Reference, name_key
-from norman_protocol.rest import ErrorBody, PublishRequest
+from norman_protocol.messages import (
+    Deploy,
+    DeploymentStatus,
+    Done,
+    Forget,
+    Route,
+    RouteTarget,
+    Start,
+    Started,
+    Stop,
+)
+from norman_protocol.references import ACTIVE, Reference, name_key
+from norman_protocol.rest import AliasRequest, ErrorBody, PublishRequest
+from norman_server.deployments.deleting import Deletions
 from norman_server.deployments.switching import Switches
 from norman_server.deployments.turns import Turns
 from norman_server.deployments.waiting import Waiters
@@ -44,7 +56,7 @@ _CONCURRENT_DEPLOYS = 64
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """Something that others may want to show: a version began to load, is ready, or failed."""
+    """Something to show: a version began to load, is ready, failed, or was deleted."""
 
     name: str
     reference: str
@@ -58,8 +70,8 @@ class Deployments:
     ----------
     supervisor
         Set by `attach` once it exists, since it calls `fill` in turn.
-    load_timeout_s
-        What the executor gives a worker for loading.
+    load_timeout_s, idle_timeout_s
+        What the executor gives a worker for loading, and lets an idle one stay.
     announce
         Takes every change of a version.
 
@@ -67,6 +79,8 @@ class Deployments:
     ----------
     switches
         Moves aliases of the versions that are served.
+    deletions
+        Deletes versions and models.
     """
 
     def __init__(
@@ -76,6 +90,7 @@ class Deployments:
         storage: Storage,
         interpreters: Interpreters,
         load_timeout_s: float,
+        idle_timeout_s: float,
         announce: Callable[[Change], None],
     ) -> None:
         self._registry = registry
@@ -87,6 +102,15 @@ class Deployments:
         self._turns = Turns()
         self._routings = Turns()
         self.switches = Switches(registry, warm=self._warm, route=self._route)
+        self.deletions = Deletions(
+            registry,
+            session=self._session,
+            deploy=self._deploy,
+            route=self._route,
+            serving=self._serving,
+            idle_timeout_s=idle_timeout_s,
+            announce=self._announce_deleted,
+        )
         self._waiters = Waiters()
         self._loading: set[asyncio.Task[None]] = set()
         # Ready in the database, and not yet known to be so by the executor.
@@ -110,6 +134,8 @@ class Deployments:
         ------
         BundleInvalid, TrustRequired, InterpreterRefused, RuntimeMissing
             Nothing was made.
+        NormanError
+            The version stood ready already and can't be started now; what was active stays so.
         """
         interpreter = await self._choose_interpreter(request)
         record, begins = await self._registry.publish(
@@ -118,16 +144,17 @@ class Deployments:
         self._announce(record)
         if begins:
             self._spawn_load(record)
-        elif record.state == "ready":
-            await self._route_again(record.name)
+        elif record.state == "ready" and request.activate and not record.active:
+            await self.switches.set(
+                record.name,
+                ACTIVE,
+                AliasRequest(version=record.number, why="uploaded again"),
+                user=user,
+            )
+            record = await self._registry.version(
+                Reference(name=record.name, selector=record.number)
+            )
         return record, begins
-
-    async def _route_again(self, name: str) -> None:
-        try:
-            async with self._turns.turn(name_key(name)):
-                await self._route(name)
-        except (ExecutorUnavailable, Interrupted):
-            _log.info("The executor is away; its successor learns the routing of %s.", name)
 
     async def version(self, reference: Reference, *, wait_s: float = 0.0) -> VersionRecord:
         """Return a version; with ``wait_s`` when it is no longer loading, or after that time.
@@ -322,13 +349,27 @@ class Deployments:
         session = await self._session()
         # What was read last must be sent last: uploads and switches of a model may coincide.
         async with self._routings.turn(name_key(name)):
-            routing = await self._registry.routing(name)
-            await session.request(_route_message(session, routing), Done)
+            try:
+                routing = await self._registry.routing(name)
+            except ModelNotFound:
+                await session.request(Forget(id=session.new_id(), name=name), Done)
+            else:
+                await session.request(_route_message(session, routing), Done)
+
+    async def _serving(self) -> tuple[DeploymentStatus, ...]:
+        if self._supervisor is None:
+            return ()
+        view, _ = await self._supervisor.status()
+        return view.deployments
 
     async def _session(self) -> Session:
         if self._supervisor is None:
             raise ExecutorUnavailable("The executor is not started yet.")
         return await self._supervisor.session(_EXECUTOR_TIMEOUT_S)
+
+    def _announce_deleted(self, record: VersionRecord) -> None:
+        self._waiters.announce(record.id)
+        self._announce_change(Change(name=record.name, reference=record.reference, state="deleted"))
 
     def _announce(self, record: VersionRecord) -> None:
         self._waiters.announce(record.id)

@@ -183,6 +183,7 @@ class Publication:
     size_bytes: int
     label: str | None
     description: str | None
+    long_description: str | None
     tags: tuple[str, ...]
     origin: Origin
     trust: TrustRecord | None

@@ -14,8 +14,9 @@ from pathlib import Path
 import psutil
 
 from norman_protocol.decoding import decode, dump_json, encode
-from norman_protocol.discovery import starts_match
+from norman_protocol.discovery import is_same_process
 from norman_protocol.errors import NormanError
+from norman_protocol.processes import process_stamp
 
 __all__ = ["Ledger", "ProcessRecord", "end_group", "process_record"]
 
@@ -28,6 +29,7 @@ class ProcessRecord:
 
     pid: int
     started_at: float
+    stamp: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +40,9 @@ class _Contents:
 def process_record(pid: int) -> ProcessRecord | None:
     """Return the record of a running process, None where it has ended already."""
     try:
-        return ProcessRecord(pid=pid, started_at=psutil.Process(pid).create_time())
+        return ProcessRecord(
+            pid=pid, started_at=psutil.Process(pid).create_time(), stamp=process_stamp(pid)
+        )
     except psutil.NoSuchProcess:
         return None
 
@@ -51,8 +55,7 @@ def end_group(record: ProcessRecord) -> bool:
     bool
         Whether there was something to kill.
     """
-    current = process_record(record.pid)
-    if current is None or not starts_match(record.started_at, current.started_at):
+    if not _is_running(record):
         return False
     try:
         os.killpg(record.pid, signal.SIGKILL)
@@ -62,6 +65,13 @@ def end_group(record: ProcessRecord) -> bool:
         _log.warning("Process group %d of another user can't be ended.", record.pid)
         return False
     return True
+
+
+def _is_running(record: ProcessRecord) -> bool:
+    current = process_record(record.pid)
+    return current is not None and is_same_process(
+        record.started_at, record.stamp, current.started_at, current.stamp
+    )
 
 
 class Ledger:
@@ -90,6 +100,10 @@ class Ledger:
         self._records.clear()
         self.save()
         return ended
+
+    def running(self) -> tuple[ProcessRecord, ...]:
+        """Return those in the file that still run."""
+        return tuple(record for record in self._load() if _is_running(record))
 
     def save(self) -> None:
         """Bring the file up to date, whole or not at all."""

@@ -34,6 +34,7 @@ def check_texts(request: PublishRequest) -> None:
     """
     _check_text("label", request.label, _LABEL_CHARACTERS)
     _check_text("description", request.description, _DESCRIPTION_CHARACTERS)
+    _check_text("long_description", request.long_description, _LONG_DESCRIPTION_CHARACTERS)
     _check_tags(request.tags)
     for field in dataclasses.fields(request.origin):
         value = getattr(request.origin, field.name)

@@ -16,6 +16,7 @@ from norman_server.domain.records import (
     Publication,
     VersionRecord,
 )
+from norman_server.registry.uploads import check_blobs
 
 if TYPE_CHECKING:
     from norman_server.storage.db.registry.rows import RegistryRows
@@ -32,20 +33,26 @@ def publish_version(rows: RegistryRows, publication: Publication) -> tuple[Versi
         The version, and whether it is to be loaded now: it is new, or had failed.
     """
     now = publication.published_at
-    model = rows.models.find(publication.name) or rows.models.add(publication.name, now)
+    model = rows.models.find_any(publication.name) or rows.models.add(publication.name, now)
     rows.models.touch(model.name, now)
     activation = rows.models.take_activation(model.id) if publication.activate else None
     same = rows.versions.by_identity(model.id, publication.identity)
     if same is None:
+        # Again, within the transaction: clean-up may have removed one that was there just now.
+        digests = sorted({entry.digest for entry in publication.manifest.files})
+        check_blobs(publication.manifest, rows.blobs.sizes(digests))
         number = rows.models.take_number(model.id)
         added = rows.versions.add(model.id, publication, number=number, activation=activation)
         return rows.versions.get(added), True
     rows.versions.describe(same.id, **_described(publication))
-    rows.versions.change(same.id, **_asked(publication, activation))
+    if same.state != "ready":
+        rows.versions.change(same.id, **_asked(publication, activation))
+    elif same.active and activation is not None:
+        # Asked for later than what still loads. One that isn't active becomes so by a switch, as
+        # for any other alias: once it is warm.
+        rows.aliases.follow(model.id, ACTIVE, activation)
     if same.state == "failed":
         _retry(rows, same, publication)
-    elif same.state == "ready":
-        _activate(rows, same.id, now, "uploaded again")
     return rows.versions.get(same.id), same.state == "failed"
 
 
@@ -54,6 +61,7 @@ def _described(publication: Publication) -> dict[str, Any]:
     given = {
         "label": publication.label,
         "description": publication.description,
+        "long_description": publication.long_description,
         "tags": list(publication.tags) or None,
     }
     return {name: value for name, value in given.items() if value is not None}
@@ -82,7 +90,7 @@ def finish_version(
 ) -> VersionRecord:
     """Let a version be ready, and active where that was asked for."""
     rows.versions.move(version_id, "ready", signature=encode(signature), load_s=load_s, error=None)
-    _activate(rows, version_id, now, "ready after its upload")
+    _activate(rows, version_id, now)
     return _touched(rows, version_id, now)
 
 
@@ -101,7 +109,7 @@ def _touched(rows: RegistryRows, version_id: str, now: datetime) -> VersionRecor
     return record
 
 
-def _activate(rows: RegistryRows, version_id: str, now: datetime, reason: str) -> None:
+def _activate(rows: RegistryRows, version_id: str, now: datetime) -> None:
     request = rows.versions.activation(version_id)
     if request is None:
         return
@@ -120,7 +128,7 @@ def _activate(rows: RegistryRows, version_id: str, now: datetime, reason: str) -
             after=request.number,
             changed_at=now,
             changed_by=request.user,
-            reason=reason,
+            reason="ready after its upload",
         ),
     )
 

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
-from norman_protocol.errors import NotReady
+from norman_protocol.errors import ModelNotFound, NotReady, VersionNotFound
 from norman_protocol.references import ACTIVE, LATEST, Reference, model_not_found, version_not_found
-from norman_server.domain.records import ModelRecord, VersionRecord
+from norman_server.domain.records import ModelRecord, VersionRecord, format_time
 
 if TYPE_CHECKING:
     from norman_server.storage.db.registry.rows import RegistryRows
 
-__all__ = ["find_model", "inactive", "select_version"]
+__all__ = ["deleted_version", "find_model", "inactive", "select_version"]
 
 _CANDIDATES: Final = 2000
+_SHOWN: Final = 20
 
 
 def find_model(rows: RegistryRows, name: str) -> ModelRecord:
@@ -27,6 +29,12 @@ def find_model(rows: RegistryRows, name: str) -> ModelRecord:
     """
     model = rows.models.find(name)
     if model is None:
+        gone = rows.models.find_any(name)
+        if gone is not None:
+            raise ModelNotFound(
+                f"{gone.name} was deleted. Upload it again: %norman upload PATH --name {gone.name}",
+                name=gone.name,
+            )
         raise model_not_found(name, rows.models.names(_CANDIDATES))
     return model
 
@@ -48,6 +56,9 @@ def select_version(rows: RegistryRows, reference: Reference) -> VersionRecord:
     record = rows.versions.by_number(model.id, number) if number in numbers else None
     if record is not None:
         return record
+    gone = None if number is None else rows.versions.deletion(model.id, number)
+    if gone is not None:
+        raise deleted_version(model.name, number or 0, numbers, *gone)
     latest = rows.versions.by_number(model.id, numbers[-1]) if numbers else None
     if reference.selector == ACTIVE and latest is not None:
         raise inactive(latest)
@@ -60,6 +71,19 @@ def _number(reference: Reference, numbers: Sequence[int], aliases: Mapping[str, 
     if reference.selector == LATEST:
         return numbers[-1] if numbers else None
     return aliases.get(reference.selector)
+
+
+def deleted_version(
+    name: str, number: int, numbers: Sequence[int], deleted_at: datetime, deleted_by: str
+) -> VersionNotFound:
+    """Say of a version that it was deleted, when and by whom."""
+    left = ", ".join(str(one) for one in numbers[-_SHOWN:])
+    return VersionNotFound(
+        f"{name}@{number} was deleted on {format_time(deleted_at)[:16].replace('T', ' at ')} UTC "
+        f"by {deleted_by}. Of {name} there {'is' if len(numbers) == 1 else 'are'} {left}.",
+        reference=f"{name}@{number}",
+        versions=list(numbers[-_SHOWN:]),
+    )
 
 
 def inactive(latest: VersionRecord) -> NotReady:

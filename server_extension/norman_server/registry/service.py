@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Final
 
 from norman_bundle.manifest import bundle_digest, check_manifest, parse_digest
 from norman_bundle.remotes import strip_credentials
@@ -23,6 +24,7 @@ from norman_protocol.rest import (
     AliasHistory,
     AliasPage,
     BlobUpload,
+    Deletion,
     EditRequest,
     ErrorBody,
     ModelDetail,
@@ -48,9 +50,12 @@ from norman_server.registry.aliasing import (
     plan_rollback,
 )
 from norman_server.registry.checks import check_edit, check_texts, version_identity
+from norman_server.registry.collecting import remove_leftovers
 from norman_server.registry.comparing import compare_versions
 from norman_server.registry.cursors import read_cursor, read_number_cursor
+from norman_server.registry.deleting import delete_model, delete_version
 from norman_server.registry.editing import edit_version
+from norman_server.registry.orphans import remove_path
 from norman_server.registry.packs import check_pack, read_small
 from norman_server.registry.publishing import fail_version, finish_version, publish_version
 from norman_server.registry.queries import (
@@ -69,10 +74,18 @@ from norman_server.registry.uploads import RecordedWriter, check_blobs, find_for
 from norman_server.storage.blobs.base import BlobWriter
 from norman_server.storage.blobs.copying import hash_file
 from norman_server.storage.logs import read_tail
+from norman_server.storage.memory import release_memory
 from norman_server.storage.opening import Storage
-from norman_server.storage.trees import make_tree
+from norman_server.storage.trees import find_tree_faults, make_tree
 
 __all__ = ["Registry"]
+
+_log = logging.getLogger(__name__)
+
+
+_MANY_FILES: Final = 1000
+_TOUCH_EVERY: Final = timedelta(minutes=5)
+"""To note each question would cost a write; who counts on a blob publishes it soon after."""
 
 
 def _utc_now() -> datetime:
@@ -99,6 +112,7 @@ class Registry:
         self._blobs = storage.blobs
         self._files = storage.files
         self._now = now
+        self._verified: set[str] = set()
 
     async def missing(self, digests: Sequence[str]) -> tuple[str, ...]:
         """Return which of these blobs are not stored, in the order asked, each once.
@@ -110,7 +124,16 @@ class Registry:
         """
         asked = await self._files.run(lambda: tuple(dict.fromkeys(map(parse_digest, digests))))
         stored = await self._stored(asked)
+        await self._touch(tuple(stored))
         return tuple(digest for digest in asked if digest not in stored)
+
+    async def _touch(self, digests: Sequence[str]) -> None:
+        """Keep clean-up from blobs that somebody was just told of."""
+        now = self._now()
+        since = now - _TOUCH_EVERY
+        stale = await self._database.read(lambda rows: rows.blobs.untouched(digests, since))
+        if stale:
+            await self._database.write(lambda rows: rows.blobs.touch(stale, now))
 
     def begin_blob(self, digest: str) -> BlobWriter:
         """Begin to take a blob in. Synchronous, as the writer is: call both in a thread.
@@ -121,7 +144,7 @@ class Registry:
             The text is no digest.
         """
         parse_digest(digest)
-        return RecordedWriter(digest, self._blobs.begin(digest), self._database)
+        return RecordedWriter(digest, self._blobs.begin(digest), self._blobs.claims, self._database)
 
     def resume_blob(self, digest: str, offset: int) -> BlobWriter:
         """Go on with a blob that was begun, or begin one so; else as `begin_blob`.
@@ -136,7 +159,9 @@ class Registry:
             Another writer has it.
         """
         parse_digest(digest)
-        return RecordedWriter(digest, self._blobs.resume(digest, offset), self._database)
+        return RecordedWriter(
+            digest, self._blobs.resume(digest, offset), self._blobs.claims, self._database
+        )
 
     def take_file(
         self,
@@ -176,14 +201,23 @@ class Registry:
             digest = hash_file(source, size_bytes, on_done)
         if digest is not None and self._is_stored(digest, size_bytes):
             return digest, 0
-        found = self._blobs.copy_in(source, size_bytes, digest=digest, on_done=on_done)
-        now = self._now()
-        self._database.write_now(lambda rows: rows.blobs.add(found, size_bytes, now))
+        with self._blobs.claims.hold(None if digest is None else [digest]):
+            found = self._blobs.copy_in(source, size_bytes, digest=digest, on_done=on_done)
+            now = self._now()
+            self._database.write_now(lambda rows: rows.blobs.add(found, size_bytes, now))
         return found, size_bytes
 
     def _is_stored(self, digest: str, size_bytes: int) -> bool:
         noted = self._database.read_now(lambda rows: rows.blobs.sizes([digest]))
-        return noted.get(digest) == size_bytes == self._blobs.size(digest)
+        if not noted.get(digest) == size_bytes == self._blobs.size(digest):
+            return False
+        now = self._now()
+        stale = self._database.read_now(
+            lambda rows: rows.blobs.untouched([digest], now - _TOUCH_EVERY)
+        )
+        if stale:
+            self._database.write_now(lambda rows: rows.blobs.touch(stale, now))
+        return True
 
     async def upload_state(self, digest: str) -> BlobUpload:
         """Return how far the upload of a blob came.
@@ -211,10 +245,11 @@ class Registry:
         """
         blobs = dict(read_pack(pack))
         check_pack(blobs)
-        self._blobs.store_all(tuple(blobs.items()))
         sizes = {digest: data.nbytes for digest, data in blobs.items()}
-        now = self._now()
-        self._database.write_now(lambda rows: rows.blobs.add_all(sizes, now))
+        with self._blobs.claims.hold(sizes):
+            self._blobs.store_all(tuple(blobs.items()))
+            now = self._now()
+            self._database.write_now(lambda rows: rows.blobs.add_all(sizes, now))
         return len(blobs)
 
     def read_blobs(self, digests: Sequence[str], limit_bytes: int) -> list[tuple[str, bytes]]:
@@ -269,7 +304,10 @@ class Registry:
         publication = await self._files.run(
             partial(self._examine, name, request, stored, user, interpreter)
         )
-        return await self._database.write(lambda rows: publish_version(rows, publication))
+        published = await self._database.write(lambda rows: publish_version(rows, publication))
+        if len(publication.manifest.files) >= _MANY_FILES:
+            await self._files.run(release_memory)
+        return published
 
     async def mark_ready(
         self, version_id: str, *, signature: Signature, load_s: float
@@ -384,6 +422,31 @@ class Registry:
         now = self._now()
         return await self._database.write(lambda rows: edit_version(rows, reference, request, now))
 
+    async def delete_version(
+        self, reference: Reference, *, user: str
+    ) -> tuple[VersionRecord, Deletion]:
+        """Forget a version; see `norman_server.registry.deleting.delete_version`."""
+        now = self._now()
+        return await self._database.write(
+            lambda rows: delete_version(rows, reference, user=user, now=now)
+        )
+
+    async def delete_model(
+        self, name: str, *, user: str
+    ) -> tuple[tuple[VersionRecord, ...], Deletion]:
+        """Forget a model; see `norman_server.registry.deleting.delete_model`."""
+        now = self._now()
+        name = parse_name(name)
+        return await self._database.write(lambda rows: delete_model(rows, name, user=user, now=now))
+
+    async def remove_files(self, version_id: str) -> None:
+        """Remove the tree and the log of a version that was forgotten.
+
+        What can't be removed now is left for clean-up.
+        """
+        tree, log = self._home.models / version_id, self._home.log_path(version_id)
+        await self._files.run(partial(remove_leftovers, [tree, log]))
+
     async def diff(self, before: Reference, after: Reference) -> VersionDiff:
         """Say what is different from one version to another.
 
@@ -472,12 +535,29 @@ class Registry:
         record = await self._database.read(lambda rows: rows.versions.get(version_id))
         target = self._home.models / record.id
         try:
-            await self._files.run(lambda: make_tree(record.manifest, self._blobs, target))
+            await self._files.run(lambda: self._lay_out(record, target))
         except BundleInvalid as error:
             lost, now = tuple(error.digests), self._now()
             await self._database.write(lambda rows: rows.blobs.quarantine(lost, now))
             raise
         return target
+
+    def _lay_out(self, record: VersionRecord, target: Path) -> None:
+        """Make a version's tree, or verify the one that stands, once in this server's life."""
+        if record.id not in self._verified:
+            faults = find_tree_faults(record.manifest, target)
+            if faults:
+                _log.error(
+                    "%d files of %s were changed on disk (%s); they are laid out anew",
+                    len(faults),
+                    record.reference,
+                    ", ".join(faults[:5]),
+                )
+                remove_path(target)
+        make_tree(record.manifest, self._blobs, target)
+        self._verified.add(record.id)
+        if len(record.manifest.files) >= _MANY_FILES:
+            release_memory()
 
     async def routings(self) -> list[ModelRouting]:
         """Return where the references to every model lead."""
@@ -552,6 +632,7 @@ class Registry:
             size_bytes=sum(entry.size_bytes for entry in request.manifest.files),
             label=request.label,
             description=request.description,
+            long_description=request.long_description,
             tags=tuple(dict.fromkeys(request.tags)),
             origin=_without_credentials(request.origin),
             trust=trust if bundle_format.runs_code else None,

@@ -11,6 +11,7 @@ from norman_protocol.errors import BundleInvalid
 from norman_protocol.frames import Buffer
 from norman_protocol.rest import Manifest
 from norman_server.storage.blobs.base import BlobStore, BlobWriter
+from norman_server.storage.blobs.claims import Claims
 
 if TYPE_CHECKING:
     from norman_server.storage.db.database import Database
@@ -25,9 +26,12 @@ _LISTED: Final = 1000
 class RecordedWriter(BlobWriter):
     """Writes a blob, and notes it in the registry once its bytes are durable: never before."""
 
-    def __init__(self, digest: str, writer: BlobWriter, registry: Database[RegistryRows]) -> None:
+    def __init__(
+        self, digest: str, writer: BlobWriter, claims: Claims, registry: Database[RegistryRows]
+    ) -> None:
         self._digest = digest
         self._writer = writer
+        self._claims = claims
         self._registry = registry
 
     def write(self, chunk: Buffer) -> None:
@@ -36,9 +40,10 @@ class RecordedWriter(BlobWriter):
 
     def commit(self) -> int:
         """Make the blob durable, then note it; see the base class."""
-        size_bytes = self._writer.commit()
-        now = datetime.now(UTC)
-        self._registry.write_now(lambda rows: rows.blobs.add(self._digest, size_bytes, now))
+        with self._claims.hold([self._digest]):
+            size_bytes = self._writer.commit()
+            now = datetime.now(UTC)
+            self._registry.write_now(lambda rows: rows.blobs.add(self._digest, size_bytes, now))
         return size_bytes
 
     def abort(self) -> None:

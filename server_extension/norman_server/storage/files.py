@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
-__all__ = ["clone_file", "hold_file", "is_held", "make_folder", "sync_folder"]
+__all__ = ["clone_file", "hold_file", "is_held", "make_folder", "sync_folder", "write_private"]
 
 _FICLONE: Final = 0x40049409
 """``ioctl`` of Linux that lets one file share the blocks of another (linux/fs.h)."""
@@ -35,6 +35,16 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def write_private(path: Path, data: bytes) -> None:
+    """Write a file for the owner's eyes only, whole or not at all."""
+    unfinished = path.with_suffix(".tmp")
+    unfinished.unlink(missing_ok=True)
+    descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(data)
+    unfinished.replace(path)
 
 
 def make_folder(folder: Path) -> None:

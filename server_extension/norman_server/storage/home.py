@@ -54,6 +54,11 @@ class Home:
         return self.root / "logs"
 
     @property
+    def backups(self) -> Path:
+        """Copies of the databases."""
+        return self.root / "backups"
+
+    @property
     def run(self) -> Path:
         """Sockets; for the owner alone."""
         return self.root / "run"

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
 
+from norman_protocol.errors import InternalError
+from norman_server.storage.backups import list_backups, make_backup
 from norman_server.storage.blobs.local import ABANDONED_S, LocalBlobStore
 from norman_server.storage.blobs.writing import Checkpoint, pass_on
 from norman_server.storage.home import Home
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["Storage", "open_storage"]
 
 
+_MIGRATION_BACKUPS: Final = 20
 _FILE_THREADS: Final = 8
 """Laying out a large model takes one of them for long; the others go on with small things."""
 
@@ -88,10 +92,34 @@ def open_storage(
     layout = Home(root=home)
     layout.prepare()
     blobs = LocalBlobStore(layout.blobs, abandoned_s=abandoned_s, checkpoint=checkpoint)
-    registry = Database(layout.registry_path, RegistryRows, migrations=registry_tables.MIGRATIONS)
+
+    def back_up(database: Path) -> Callable[[], object]:
+        # As many as there are: what a migration began from is not to be pushed out by it.
+        return lambda: make_backup(layout, database, "before-migration", keep=_MIGRATION_BACKUPS)
+
+    for database in (layout.registry_path, layout.invocations_path):
+        is_empty = database.exists() and not database.stat().st_size
+        # Without a backup it may be what a server that was killed at its first start left.
+        if is_empty and list_backups(layout, database.name):
+            raise InternalError(
+                f"The server's database {database.name} is empty. Nothing of it is overwritten. In "
+                "a shell, put its newest backup in its place: norman restore"
+            )
+    registry = Database(
+        layout.registry_path,
+        RegistryRows,
+        migrations=registry_tables.MIGRATIONS,
+        before_migrating=back_up(layout.registry_path),
+    )
     try:
+        blobs.recover_discarded(
+            lambda digests: registry.read_now(lambda rows: rows.blobs.noted(digests))
+        )
         invocations = Database(
-            layout.invocations_path, InvocationRows, migrations=invocation_tables.MIGRATIONS
+            layout.invocations_path,
+            InvocationRows,
+            migrations=invocation_tables.MIGRATIONS,
+            before_migrating=back_up(layout.invocations_path),
         )
     except BaseException:
         registry.close()

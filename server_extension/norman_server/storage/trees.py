@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 import shutil
+import stat
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
@@ -13,9 +16,58 @@ from norman_server.storage.blobs.base import BlobStore
 from norman_server.storage.faults import disk_faults
 from norman_server.storage.files import sync_folder
 
-__all__ = ["make_tree"]
+__all__ = ["find_tree_faults", "make_tree"]
 
 _THREADS: Final = 8
+_AT_ONCE: Final = 256
+
+
+_MADE_AT: Final = 315_532_800
+"""What every file of a tree says of its time (1980-01-01): whoever changes one leaves a trace."""
+
+
+def find_tree_faults(manifest: Manifest, target: Path, *, thorough: bool = False) -> list[str]:
+    """Return the paths in a tree that are not as its manifest has them; a missing tree has none.
+
+    What nobody has written to since it was laid out isn't read again.
+
+    Parameters
+    ----------
+    thorough
+        Read every file, so that damage on the disk is found, too.
+
+    Raises
+    ------
+    InternalError
+        The disk failed.
+    """
+    if not target.is_dir():
+        return []
+    with disk_faults("verifying a version's files"):
+        faults = [one.path for one in manifest.files if not _is_sound(one, target, thorough)]
+        known = {entry.path for entry in manifest.files}
+        found = (path for path in target.rglob("*") if not path.is_dir() or path.is_symlink())
+        strange = {path.relative_to(target).as_posix() for path in found} - known
+    return faults + sorted(strange)
+
+
+def _is_sound(entry: FileEntry, target: Path, thorough: bool) -> bool:
+    path = target.joinpath(*entry.path.split("/"))
+    try:
+        found = path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    if not stat.S_ISREG(found.st_mode) or found.st_size != entry.size_bytes:
+        return False
+    if bool(found.st_mode & 0o100) != entry.executable:
+        return False
+    if found.st_mtime == _MADE_AT and not thorough:
+        return True
+    with path.open("rb") as file:
+        if hashlib.file_digest(file, "sha256").hexdigest() != entry.digest:
+            return False
+    os.utime(path, (_MADE_AT, _MADE_AT))  # trees of earlier versions of this program have others
+    return True
 
 
 def make_tree(manifest: Manifest, blobs: BlobStore, target: Path) -> None:
@@ -46,23 +98,25 @@ def make_tree(manifest: Manifest, blobs: BlobStore, target: Path) -> None:
 def _fill(manifest: Manifest, blobs: BlobStore, building: Path) -> None:
     building.mkdir(mode=0o755)
     folders = {building}
-    places: list[tuple[FileEntry, Path]] = []
     for entry in manifest.files:
-        path = building.joinpath(*entry.path.split("/"))
-        if path.parent not in folders:
-            path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-            folders.update(parent for parent in path.parents if parent.is_relative_to(building))
-        places.append((entry, path))
+        folder = building.joinpath(*entry.path.split("/")[:-1])
+        if folder not in folders:
+            folder.mkdir(mode=0o755, parents=True, exist_ok=True)
+            folders.add(folder)
+            folders.update(parent for parent in folder.parents if parent.is_relative_to(building))
 
-    def copy(place: tuple[FileEntry, Path]) -> None:
-        entry, path = place
+    def copy(entry: FileEntry) -> None:
+        path = building.joinpath(*entry.path.split("/"))
         blobs.copy_to(entry.digest, path, executable=entry.executable)
+        os.utime(path, (_MADE_AT, _MADE_AT))
 
     # At once, since file systems make durable together what is asked for at one time.
-    with ThreadPoolExecutor(min(_THREADS, len(places)), "norman-tree") as pool:
+    with ThreadPoolExecutor(min(_THREADS, len(manifest.files)), "norman-tree") as pool:
         try:
-            for _ in pool.map(copy, places):
-                pass
+            # In slices: what is asked for costs memory until it is done.
+            for start in range(0, len(manifest.files), _AT_ONCE):
+                for _ in pool.map(copy, manifest.files[start : start + _AT_ONCE]):
+                    pass
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -80,9 +81,9 @@ class Hand:
 
 
 def make_core(
-    hand: Hand, *targets: Target, transport: Any = "auto", found: Callable[[], Any] | None = None
+    hand: Hand, *targets: Target, transport: Any = "auto", found: Callable[..., Any] | None = None
 ) -> Core:
-    return Core(found or (lambda: targets), transport=transport, clock=hand.clock)
+    return Core(found or (lambda _: targets), transport=transport, clock=hand.clock)
 
 
 def result(call_id: str = "1") -> Result:
@@ -272,13 +273,45 @@ def test_server_started_anew_is_found_again(gone: Any) -> None:
             return gone
         return status("s2") if path(effect) == "GET status" else http(ModelPage(items=()))
 
+    asked: list[Target | None] = []
+
+    def find(previous: Target | None) -> Any:
+        asked.append(previous)
+        return found.pop()
+
     hand = Hand(script)
-    core = make_core(hand, transport="rest", found=lambda: found.pop())
+    core = make_core(hand, transport="rest", found=find)
     assert hand.run(core.models(None, 50, None)).items == ()
+    assert asked == [None, LOCAL]
     hand.effects.clear()
     found.append((anew,))
     hand.run(core.models(None, 50, None))
     assert [effect.target for effect in hand.effects] == [anew]
+
+
+def test_fast_path_alone_follows_a_server_that_was_started_anew() -> None:
+    anew = dataclasses.replace(LOCAL, token="t2", server_id="s2")
+    refusal = Unauthenticated("another token")
+    found = [(anew,), (LOCAL,)]
+
+    def script(effect: Effect) -> Any:
+        if isinstance(effect, Send):
+            return status("s2")
+        return result() if effect.target == anew else LinkUnavailable("no", refusal=refusal)
+
+    hand = Hand(script)
+    core = make_core(hand, transport="local", found=lambda _: found.pop())
+    assert hand.run(invoke(core)).value == "hi"
+    hand.effects.clear()
+    assert hand.run(invoke(core)).value == "hi"
+    assert [effect.target for effect in hand.effects] == [anew]
+
+
+def test_fast_path_alone_tells_what_refused_it_where_there_is_no_other_server() -> None:
+    hand = Hand(lambda effect: LinkUnavailable("no", refusal=Unauthenticated("another token")))
+    with pytest.raises(Unauthenticated, match="another token"):
+        hand.run(invoke(make_core(hand, LOCAL, transport="local")))
+    assert not hand.sent(Send)
 
 
 def test_server_that_is_gone_for_good_is_told_as_it_was_met() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import psutil
 import pytest
 
-from norman_jupyter.client.discovery import find_targets, is_loopback, split_url
+from norman_jupyter.client.discovery import Target, find_targets, is_loopback, split_url
 from norman_jupyter.client.surroundings import SystemProcesses
 from norman_protocol.decoding import dump_json, encode
 from norman_protocol.discovery import DiscoveryRecord, discovery_file_name
@@ -18,12 +18,16 @@ from norman_protocol.errors import RequestInvalid, ServerNotFound
 class FakeProcesses:
     def __init__(self, alive: dict[int, float], ancestors: Sequence[int] = ()) -> None:
         self._alive, self._ancestors = alive, ancestors
+        self.stamps: dict[int, str] = {}
 
     def ancestors(self) -> Sequence[int]:
         return self._ancestors
 
     def started_at(self, pid: int) -> float | None:
         return self._alive.get(pid)
+
+    def stamp(self, pid: int) -> str | None:
+        return self.stamps.get(pid)
 
 
 def record(pid: int, **changes: Any) -> DiscoveryRecord:
@@ -54,6 +58,7 @@ def find(
     *,
     url: str | None = None,
     token: str | None = None,
+    previous: Target | None = None,
     **environ: str,
 ) -> Any:
     return find_targets(
@@ -62,6 +67,16 @@ def find(
         environ=environ,
         runtime_folder=folder,
         processes=processes or FakeProcesses({}),
+        previous=previous,
+    )
+
+
+def target_of(entry: DiscoveryRecord) -> Target:
+    return Target(
+        url=entry.url,
+        token=entry.token,
+        server_id=entry.server_id,
+        socket_path=entry.socket_path,
     )
 
 
@@ -145,6 +160,71 @@ def test_process_id_that_was_used_again_is_no_server(tmp_path) -> None:
     leave(tmp_path, record(10))
     with pytest.raises(ServerNotFound):
         find(tmp_path, FakeProcesses({10: 5000.0}, ancestors=[10]))
+
+
+@pytest.mark.parametrize(
+    ("stamp", "found"), [("boot:5", True), ("boot:6", False), ("other boot:5", False)]
+)
+def test_stamp_tells_a_process_whatever_the_clock_says(tmp_path, stamp: str, found: bool) -> None:
+    leave(tmp_path, record(10, server_stamp="boot:5"))
+    processes = FakeProcesses({10: 1000.0 if not found else 8200.0})
+    processes.stamps[10] = stamp
+    if found:
+        assert find(tmp_path, processes)[0].server_id == "server-10"
+    else:
+        with pytest.raises(ServerNotFound):
+            find(tmp_path, processes)
+
+
+def test_record_without_a_stamp_is_told_by_its_start(tmp_path) -> None:
+    leave(tmp_path, record(10))
+    processes = FakeProcesses({10: 1001.0})
+    processes.stamps[10] = "boot:5"
+    assert find(tmp_path, processes)[0].server_id == "server-10"
+
+
+def test_servers_of_one_home_are_one_server(tmp_path) -> None:
+    leave(tmp_path, record(10, server_id="home"))
+    leave(tmp_path, record(11, server_id="home"))
+    targets = find(tmp_path, FakeProcesses({10: 1000.0, 11: 1000.0}))
+    assert [target.url for target in targets] == ["http://127.0.0.1:10/", "http://127.0.0.1:11/"]
+
+
+@pytest.mark.parametrize("kept", ["server_id", "socket_path"])
+def test_successor_is_the_server_of_the_same_home_among_several(tmp_path, kept: str) -> None:
+    gone = record(9)
+    leave(tmp_path, record(10))
+    leave(tmp_path, record(11, **{kept: getattr(gone, kept)}))
+    processes = FakeProcesses({10: 1000.0, 11: 1000.0})
+    (target,) = find(tmp_path, processes, previous=target_of(gone))
+    assert (target.url, target.token) == ("http://127.0.0.1:11/", "token-11")
+    with pytest.raises(ServerNotFound, match="2 Norman servers"):
+        find(tmp_path, processes, previous=target_of(record(8)))
+
+
+@pytest.mark.parametrize("by", ["argument", "environment"])
+def test_given_token_of_an_earlier_record_of_the_place_gives_way_to_the_new_one(
+    tmp_path, by: str
+) -> None:
+    url = "http://127.0.0.1:10/"
+    leave(tmp_path, record(10, token="new"))
+    processes = FakeProcesses({10: 1000.0})
+    given = (
+        {"url": url, "token": "old"}
+        if by == "argument"
+        else {"NORMAN_URL": url, "NORMAN_TOKEN": "old"}
+    )
+    previous = target_of(record(10, token="old", server_id="before"))
+    (target,) = find(tmp_path, processes, previous=previous, **given)
+    assert (target.token, target.server_id, target.chosen) == ("new", "server-10", True)
+    # Never for a token that no record had, or for another place.
+    for other in (
+        Target(url=url, token="old"),
+        target_of(record(11, token="old")),
+        target_of(record(10, token="older")),
+    ):
+        (target,) = find(tmp_path, processes, previous=other, **given)
+        assert (target.token, target.server_id) == ("old", None)
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o666])

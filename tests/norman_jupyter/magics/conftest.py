@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import dataclasses
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -25,9 +26,14 @@ from norman_protocol.rest import (
     AliasHistory,
     AliasPage,
     AliasSummary,
+    Deletion,
     Difference,
+    DiskUsage,
+    DoctorReport,
     ExecutorStatus,
     FileEntry,
+    Finding,
+    GarbageReport,
     InvocationDetail,
     InvocationPage,
     InvocationSummary,
@@ -43,6 +49,7 @@ from norman_protocol.rest import (
     VersionPage,
     VersionState,
     VersionSummary,
+    VersionUsage,
 )
 from norman_protocol.signature import Modality, Parameter, Signature
 
@@ -290,6 +297,43 @@ class FakeClient:
     def edit(self, reference: str, **texts: Any) -> VersionDetail:
         self._note("edit", reference, **texts)
         return make_version(**self.version_facts)
+
+    def delete(self, reference: str, *, stop: bool = False) -> Deletion:
+        self._note("delete", reference, stop=stop)
+        return Deletion(name="digits", versions=(reference,), freed_later_bytes=10)
+
+    def delete_model(self, name: str) -> Deletion:
+        self._note("delete_model", name)
+        versions = (f"{name}@1", f"{name}@2")
+        return Deletion(name=name, versions=versions, aliases=("active",), whole=True)
+
+    def collect_garbage(self, *, dry_run: bool = False) -> GarbageReport:
+        self._note("collect_garbage", dry_run=dry_run)
+        return GarbageReport(dry_run=dry_run, blobs=3, blob_bytes=3000, waiting=1, grace_s=3600)
+
+    def disk(self, name: str | None = None) -> DiskUsage:
+        self._note("disk", name)
+        item = VersionUsage(
+            reference="digits@2", blob_bytes=20, shared_bytes=10, tree_bytes=4096, log_bytes=0
+        )
+        sizes = {
+            field.name: 1000
+            for field in dataclasses.fields(DiskUsage)
+            if field.name.endswith("_bytes")
+        }
+        return DiskUsage(items=(item,), version_count=1, **sizes)
+
+    def doctor(self, *, repair: bool = False, deep: bool = False) -> DoctorReport:
+        self._note("doctor", repair=repair, deep=deep)
+        finding = Finding(
+            check="orphans",
+            severity="warning",
+            subject="0",
+            message="The tree 0 belongs to no version.",
+            repairable=True,
+            repaired=repair,
+        )
+        return DoctorReport(checks=("disk", "orphans"), findings=() if deep else (finding,))
 
     def logs(self, reference: str) -> LogText:
         self._note("logs", reference)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import html
 import re
 
 import pytest
 
 from norman_jupyter.previews.listings import (
+    FoundInvocations,
     FoundModels,
     ShownModel,
     render_invocations,
@@ -30,6 +32,7 @@ from norman_protocol.rest import (
     ModelPage,
     ModelSummary,
     Origin,
+    RelayStatus,
     ServerStatus,
     TrustRecord,
     VersionDetail,
@@ -187,6 +190,16 @@ def test_failed_version_says_why_with_traceback_and_log():
         assert places == sorted(places)
     assert bundle["text/plain"].startswith("digits@3 · failed · python")
     assert re.search(r"color:[^>]*>failed</span>", bundle["text/html"])
+
+
+def test_version_with_damaged_files_names_them_and_what_heals_them():
+    version = make_version()
+    lost = version.manifest.files[0]
+    bundle = render_version(dataclasses.replace(version, missing_blobs=(lost.digest,)))
+    for text in bundle.values():
+        assert "Damaged on the server" in text
+        assert lost.path in text
+        assert "Upload the same files again" in text
 
 
 def test_huge_traceback_of_a_failed_version_keeps_both_its_ends():
@@ -361,6 +374,20 @@ def test_status():
     assert re.search(r"^draft@1 +stopped +0", text, re.MULTILINE)
 
 
+@pytest.mark.parametrize("relay", [None, RelayStatus(relaying_pid=4720, holding_pid=4711)])
+def test_status_says_who_relays_to_whom(relay):
+    status = ServerStatus(
+        server_id="5e4",
+        version="0.1.0",
+        protocol=1,
+        model_count=0,
+        executor=ExecutorStatus(state="ready"),
+        relay=relay,
+    )
+    for text in render_status(status).values():
+        assert ("process 4720 relays to 4711" in text) is (relay is not None)
+
+
 def test_status_of_a_server_without_executor():
     status = ServerStatus(
         server_id="5e4",
@@ -462,3 +489,9 @@ def test_hostile_text_is_harmless_and_small(bundle):
 )
 def test_times_are_told_to_the_minute(text, expected):
     assert short_time(text) == expected
+
+
+def test_no_calls_at_all_and_none_that_were_looked_for_are_told_apart():
+    assert "Nothing was invoked yet" in render_invocations(InvocationPage(items=()))["text/plain"]
+    found = render_invocations(FoundInvocations(items=()))["text/plain"]
+    assert found.startswith("No recorded call is like that")

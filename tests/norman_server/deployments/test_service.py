@@ -95,6 +95,7 @@ class World:
             storage=storage,
             interpreters=Interpreters(kernel_programs=list),
             load_timeout_s=5.0,
+            idle_timeout_s=900.0,
             announce=self.changes.append,
         )
         self.deployments.attach(self.executor)
@@ -255,15 +256,34 @@ async def test_without_an_executor_the_version_fails_and_can_be_tried_again(worl
     assert (await world.settled(numbered("m", 1))).state == "ready"
 
 
-async def test_same_bundle_again_is_activated_and_routed_without_loading(world):
+async def test_same_bundle_again_is_active_once_it_is_warm(world):
     for source in (b"def predict(): return 1", b"def predict(): return 2"):
         await world.publish("m", source)
         await world.executor.finish_start()
         await world.settled(Reference(name="m", selector="latest"))
-    record, begins = await world.publish("m", b"def predict(): return 1")
+    again = asyncio.create_task(world.publish("m", b"def predict(): return 1"))
+    message, outcome = await world.executor.next_start()
+    assert (await world.registry.version(Reference(name="m"))).number == 2
+    outcome.set_result(Started(id=message.id, signature=SIGNATURE, load_s=0.5))
+    record, begins = await again
     assert not begins
     assert record.active
     assert world.executor.routes("m")[-1].aliases == {"active": 1}
+    (change, *_) = (await world.registry.alias_history("m", "active")).items
+    assert (change.before, change.after, change.why) == (2, 1, "uploaded again")
+
+
+async def test_same_bundle_again_that_cannot_be_loaded_any_more_leaves_what_is_active(world):
+    for source in (b"def predict(): return 1", b"def predict(): return 2"):
+        await world.publish("m", source)
+        await world.executor.finish_start()
+        await world.settled(Reference(name="m", selector="latest"))
+    again = asyncio.create_task(world.publish("m", b"def predict(): return 1"))
+    _, outcome = await world.executor.next_start()
+    outcome.set_exception(LoadFailed("It raised."))
+    with pytest.raises(LoadFailed):
+        await again
+    assert (await world.registry.version(Reference(name="m"))).number == 2
 
 
 async def test_new_executor_learns_every_ready_version_and_all_routes(world):

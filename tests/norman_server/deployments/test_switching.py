@@ -93,6 +93,7 @@ async def switches(registry, executor):
         storage=registry.storage,
         interpreters=Interpreters(kernel_programs=list),
         load_timeout_s=5.0,
+        idle_timeout_s=900.0,
         announce=lambda change: None,
     )
     deployments.attach(executor)

@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
+from doctoring import assert_doctor_clean
 
 from norman_server.registry.service import Registry
 from norman_server.storage.blobs.local import LocalBlobStore
@@ -55,29 +56,31 @@ def upload_until(home: Path, step: str, *, resumed: bool) -> None:
 
 @pytest.mark.parametrize("resumed", [True, False])
 @pytest.mark.parametrize("step", ["half", "written", "synced", "renamed", "kept", "noted"])
-async def test_upload_goes_on_after_a_kill(tmp_path, step, resumed):
+def test_upload_goes_on_after_a_kill(tmp_path, step, resumed):
     home = tmp_path / "home"
-    await asyncio.to_thread(upload_until, home, step, resumed=resumed)
+    upload_until(home, step, resumed=resumed)
     with open_storage(home) as storage:
         registry = Registry(storage)
-        state = await registry.upload_state(DIGEST)
+        state = asyncio.run(registry.upload_state(DIGEST))
         # What no row names is not acknowledged; what one names is there.
         assert state.stored == (step == "noted")
-        assert await registry.missing([DIGEST]) == (() if state.stored else (DIGEST,))
+        assert asyncio.run(registry.missing([DIGEST])) == (() if state.stored else (DIGEST,))
         if resumed and step in {"half", "written", "synced"}:
             assert state.offset >= HALF
         if not state.stored:
             with registry.resume_blob(DIGEST, state.offset) as writer:
                 writer.write(DATA[state.offset :])
                 assert writer.commit() == len(DATA)
-        assert await registry.missing([DIGEST]) == ()
+        assert asyncio.run(registry.missing([DIGEST])) == ()
         with registry.open_blob(DIGEST) as blob:
             assert blob.read() == DATA
+    # Backups are the server's to make.
+    assert_doctor_clean(home, besides="backups")
 
 
-async def test_abandoned_parts_are_swept_and_what_is_written_to_stays(tmp_path):
+def test_abandoned_parts_are_swept_and_what_is_written_to_stays(tmp_path):
     with open_storage(tmp_path / "home") as storage:
-        await send(Registry(storage), {"model.py": b"kept"})
+        asyncio.run(send(Registry(storage), {"model.py": b"kept"}))
     folder = tmp_path / "home" / "blobs"
     store = LocalBlobStore(folder, abandoned_s=3600.0)
     with store.resume(DIGEST, 0) as left, store.resume("0" * 64, 0) as busy:

@@ -5,13 +5,18 @@ from __future__ import annotations
 import doctest
 import errno
 import json
+import os
 import subprocess
 import sys
+import threading
 
 import pytest
+from storing import digest_of
 
 from norman_protocol.errors import InternalError, StorageFull
 from norman_server.storage import faults, home
+from norman_server.storage.blobs import copying, writing
+from norman_server.storage.blobs.local import LocalBlobStore
 from norman_server.storage.db import types
 from norman_server.storage.faults import disk_fault, disk_faults
 from norman_server.storage.logs import read_tail
@@ -50,6 +55,25 @@ def test_a_blob_that_finds_no_room_is_told_and_leaves_nothing(tmp_path, request)
         cwd=request.config.rootpath / "tests",
     )
     assert json.loads(done.stdout) == [["storage_full", "storage_full"], None, []]
+
+
+def test_a_disk_that_fails_while_a_large_blob_is_written_is_told(tmp_path, monkeypatch):
+    def fail(file: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(writing, "_LARGE_BYTES", 0)
+    monkeypatch.setattr(copying, "_SYNCED_BYTES", 1)
+    monkeypatch.setattr(os, "fdatasync", fail)
+    store = LocalBlobStore(tmp_path)
+    data = b"large"
+    threads = threading.active_count()
+    with store.begin(digest_of(data)) as writer:
+        writer.write(data)
+        with pytest.raises(StorageFull):
+            writer.commit()
+    assert store.size(digest_of(data)) is None
+    assert list((tmp_path / "incoming").iterdir()) == []
+    assert threading.active_count() == threads
 
 
 @pytest.mark.parametrize(

@@ -3,14 +3,32 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
 
 from norman_protocol.frames import Buffer
+from norman_server.storage.blobs.claims import Claims
 
-__all__ = ["BlobStore", "BlobWriter"]
+__all__ = ["BlobStore", "BlobWriter", "StoredBlob", "Unstored"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredBlob:
+    """A blob as it lies in the store."""
+
+    digest: str
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unstored:
+    """Bytes of the store that are no blobs: on their way in, and set aside as damaged."""
+
+    incoming_bytes: int
+    quarantined_bytes: int
 
 
 class BlobWriter(ABC):
@@ -70,7 +88,16 @@ class BlobWriter(ABC):
 
 
 class BlobStore(ABC):
-    """Holds blobs by digest. Synchronous and thread-safe; digests are checked by the caller."""
+    """Holds blobs by digest. Synchronous and thread-safe; digests are checked by the caller.
+
+    Attributes
+    ----------
+    claims
+        Who stores a blob claims it until it is noted; `discard` leaves claimed ones alone.
+    """
+
+    def __init__(self) -> None:
+        self.claims = Claims()
 
     @abstractmethod
     def begin(self, digest: str) -> BlobWriter:
@@ -143,6 +170,45 @@ class BlobStore(ABC):
     @abstractmethod
     def sweep(self) -> None:
         """Remove unfinished blobs that nobody went on with for long."""
+
+    @abstractmethod
+    def stored(self) -> Iterator[StoredBlob]:
+        """Walk over every blob, in no order; what comes or goes meanwhile may be missed.
+
+        Raises
+        ------
+        InternalError
+            The disk failed.
+        """
+
+    @abstractmethod
+    def unstored(self) -> Unstored:
+        """Return what takes room besides blobs."""
+
+    @abstractmethod
+    def discard(self, digest: str) -> bool:
+        """Take a blob out that nobody claims, for `empty_discarded`; say whether it is out.
+
+        Where no such blob is stored, it is. To be called within the transaction that forgets it.
+        """
+
+    @abstractmethod
+    def empty_discarded(self) -> None:
+        """Remove what was discarded, after the transaction that forgot it."""
+
+    @abstractmethod
+    def recover_discarded(self, noted: Callable[[Sequence[str]], Collection[str]]) -> None:
+        """At the start: take back what was discarded, and not forgotten, when the server ended.
+
+        Parameters
+        ----------
+        noted
+            Which of these blobs are still noted.
+        """
+
+    @abstractmethod
+    def empty_quarantine(self, keep: Callable[[Sequence[str]], Collection[str]]) -> int:
+        """Remove damaged blobs but those that ``keep`` names, and return how many bytes went."""
 
     @abstractmethod
     def size(self, digest: str) -> int | None:

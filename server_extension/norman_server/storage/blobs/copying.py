@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import errno
 import hashlib
 import os
@@ -13,10 +14,11 @@ from typing import Final
 from norman_protocol.errors import BundleInvalid
 from norman_server.storage.files import clone_file
 
-__all__ = ["copy_hashed", "hash_file"]
+__all__ = ["Syncing", "copy_hashed", "hash_file"]
 
 _STEP_BYTES: Final = 16 << 20
 _READ_BYTES: Final = 1 << 20
+_SYNCED_BYTES: Final = 128 << 20
 _NO_COPY_RANGE: Final = frozenset(
     {errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM, errno.ETXTBSY}
 )
@@ -61,56 +63,97 @@ def copy_hashed(source: int, target: int, size_bytes: int, on_done: Callable[[in
     if size_bytes and clone_file(source, target):
         os.ftruncate(target, size_bytes)
         return hash_file(target, size_bytes, on_done)
-    hashing = _Follower(target)
+    hashing, syncing = _Hashing(target), Syncing(target)
     try:
         done = 0
         while done < size_bytes:
             end = min(done + _STEP_BYTES, size_bytes)
             _copy_range(source, target, done, end)
             hashing.follow(done, end)
+            syncing.follow(done, end)
             done = end
             on_done(done)
     finally:
-        digest = hashing.finish()
-    return digest
+        syncing.finish()
+        hashing.finish()
+    return hashing.digest
 
 
-class _Follower:
-    """Hashes what was copied, behind the one that copies."""
+class _Follower(abc.ABC):
+    """Does something with what was copied, in a thread behind the one that copies."""
 
-    def __init__(self, file: int) -> None:
+    def __init__(self, file: int, name: str) -> None:
         self._file = file
-        self._hasher = hashlib.sha256()
         self._error: BaseException | None = None
         self._ranges: queue.SimpleQueue[tuple[int, int] | None] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._run, name="norman-hashing", daemon=True)
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
     def follow(self, start: int, end: int) -> None:
-        """Hash these bytes, which are there now."""
+        """Go on with these bytes, which are there now."""
         self._ranges.put((start, end))
 
-    def finish(self) -> str:
-        """Wait until all is hashed and return the digest.
+    def finish(self) -> None:
+        """Wait until all is done.
 
         Raises
         ------
         OSError, BundleInvalid
-            Reading it back failed.
+            The disk failed.
         """
         self._ranges.put(None)
         self._thread.join()
         if self._error is not None:
             raise self._error
-        return self._hasher.hexdigest()
 
     def _run(self) -> None:
-        buffer = memoryview(bytearray(_READ_BYTES))
         try:
             while (found := self._ranges.get()) is not None:
-                _hash_range(self._hasher, self._file, *found, buffer)
+                self._take(*found)
         except BaseException as error:  # noqa: BLE001 - told to the one who waits
             self._error = error
+
+    @abc.abstractmethod
+    def _take(self, start: int, end: int) -> None: ...
+
+
+class _Hashing(_Follower):
+    """Hashes what was copied."""
+
+    def __init__(self, file: int) -> None:
+        self._hasher = hashlib.sha256()
+        self._buffer = memoryview(bytearray(_READ_BYTES))
+        super().__init__(file, "norman-hashing")
+
+    @property
+    def digest(self) -> str:
+        """Of all that was followed, once that is finished."""
+        return self._hasher.hexdigest()
+
+    def _take(self, start: int, end: int) -> None:
+        _hash_range(self._hasher, self._file, start, end, self._buffer)
+
+
+class Syncing(_Follower):
+    """Has the disk write what was copied, rather than all of it at the end: two thirds of the time.
+
+    This makes nothing durable by itself: whoever owns the file syncs it when it is whole.
+
+    Parameters
+    ----------
+    file
+        Its open descriptor, which stays open until this is finished.
+    """
+
+    def __init__(self, file: int) -> None:
+        self._synced = 0
+        super().__init__(file, "norman-syncing")
+
+    def _take(self, start: int, end: int) -> None:
+        del start
+        if end - self._synced >= _SYNCED_BYTES and self._ranges.empty():
+            os.fdatasync(self._file)
+            self._synced = end
 
 
 def _hash_range(hasher: object, file: int, start: int, end: int, buffer: memoryview) -> None:

@@ -9,7 +9,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from io import FileIO
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -17,7 +17,7 @@ from typing import BinaryIO, Final
 from norman_protocol.errors import BlobNotFound, BundleInvalid
 from norman_protocol.frames import Buffer
 from norman_protocol.identifiers import new_id
-from norman_server.storage.blobs.base import BlobStore, BlobWriter
+from norman_server.storage.blobs.base import BlobStore, BlobWriter, StoredBlob, Unstored
 from norman_server.storage.blobs.copying import copy_hashed
 from norman_server.storage.blobs.packing import settle_all
 from norman_server.storage.blobs.partial import PARTIAL_SUFFIX, PartialBlobs
@@ -64,9 +64,11 @@ class LocalBlobStore(BlobStore):
         abandoned_s: float = ABANDONED_S,
         checkpoint: Checkpoint = pass_on,
     ) -> None:
+        super().__init__()
         self._blobs = folder / "sha256"
         self._incoming = folder / "incoming"
         self._quarantined = folder / "quarantine"
+        self._discarded = folder / "discarded"
         self._abandoned_s = abandoned_s
         self._naming = threading.Lock()
         self._checkpoint = checkpoint
@@ -162,6 +164,63 @@ class LocalBlobStore(BlobStore):
             return True
         return path.stat().st_mtime < time.time() - self._abandoned_s
 
+    def stored(self) -> Iterator[StoredBlob]:
+        """Walk over every blob; see the base class."""
+        with disk_faults("looking through the store of blobs"):
+            for path in self._blobs.glob("??/*"):
+                with contextlib.suppress(FileNotFoundError):
+                    yield StoredBlob(digest=path.name, size_bytes=path.stat().st_size)
+
+    def unstored(self) -> Unstored:
+        """Return what else takes room; see the base class."""
+        with disk_faults("looking through the store of blobs"):
+            return Unstored(
+                incoming_bytes=_folder_bytes(self._incoming) + _folder_bytes(self._discarded),
+                quarantined_bytes=_folder_bytes(self._quarantined),
+            )
+
+    def discard(self, digest: str) -> bool:
+        """Take a blob out; see the base class."""
+        path = self._path(digest)
+
+        def move() -> None:
+            with contextlib.suppress(FileNotFoundError):
+                path.replace(self._discarded / digest)
+
+        with disk_faults("removing a blob"):
+            make_folder(self._discarded)
+            return self.claims.unless_held(digest, move)
+
+    def empty_discarded(self) -> None:
+        """Remove what was discarded; see the base class."""
+        with disk_faults("removing blobs"):
+            for path in _files(self._discarded):
+                path.unlink(missing_ok=True)
+
+    def recover_discarded(self, noted: Callable[[Sequence[str]], Collection[str]]) -> None:
+        """Take back what is noted; see the base class."""
+        with disk_faults("taking back blobs"):
+            left = _files(self._discarded)
+            kept = noted([path.name for path in left])
+            for path in left:
+                target = self._path(path.name)
+                if path.name in kept and not target.exists():
+                    path.replace(target)
+                    sync_folder(target.parent)
+        self.empty_discarded()
+
+    def empty_quarantine(self, keep: Callable[[Sequence[str]], Collection[str]]) -> int:
+        """Remove damaged blobs; see the base class."""
+        freed = 0
+        with disk_faults("removing damaged blobs"):
+            left = _files(self._quarantined)
+            kept = keep([path.name for path in left])
+            for path in left:
+                if path.name not in kept:
+                    freed += path.stat().st_size
+                    path.unlink()
+        return freed
+
     def _new_part(self, name: str) -> tuple[Path, FileIO]:
         path = self._incoming / f"{name}.{new_id()}"
         with self._naming:  # never swept between its making and its lock
@@ -246,3 +305,18 @@ def _removed_on_error(path: Path) -> Iterator[None]:
     except BaseException:
         path.unlink(missing_ok=True)
         raise
+
+
+def _files(folder: Path) -> list[Path]:
+    try:
+        return sorted(folder.iterdir())
+    except FileNotFoundError:
+        return []
+
+
+def _folder_bytes(folder: Path) -> int:
+    total = 0
+    for path in _files(folder):
+        with contextlib.suppress(FileNotFoundError):
+            total += path.stat().st_size
+    return total

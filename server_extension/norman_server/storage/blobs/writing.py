@@ -6,12 +6,14 @@ import contextlib
 import hashlib
 import os
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from norman_protocol.errors import BundleInvalid
 from norman_protocol.frames import Buffer
 from norman_server.storage.blobs.base import BlobWriter
+from norman_server.storage.blobs.copying import Syncing
 from norman_server.storage.faults import disk_faults
 from norman_server.storage.files import make_folder, sync_folder
 
@@ -20,6 +22,9 @@ if TYPE_CHECKING:
     from io import FileIO
 
 __all__ = ["Checkpoint", "FileWriter", "pass_on", "settle", "wrong_digest"]
+
+_LARGE_BYTES: Final = 64 << 20
+"""From here on a blob is worth threads of its own."""
 
 Checkpoint: TypeAlias = Callable[[str], None]
 """Told ``written``, ``synced``, ``renamed`` and ``kept``, in this order, as a blob gets there.
@@ -67,6 +72,8 @@ class FileWriter(BlobWriter):
         self._checkpoint = checkpoint
         self._offset = offset
         self._on_closed = on_closed
+        self._written = 0
+        self._large: _Large | None = None
 
     @property
     def offset(self) -> int:
@@ -78,11 +85,20 @@ class FileWriter(BlobWriter):
         file = self._open_file()
         view = memoryview(chunk).cast("B")
         with self._abort_on_error():
-            left = view
-            while left.nbytes:
-                left = left[file.write(left) or 0 :]
-        self.hasher.update(view)
+            if self._large is None and self._written >= _LARGE_BYTES:
+                self._large = _Large(file)
+            with contextlib.ExitStack() as beside:
+                if self._large is None:
+                    self.hasher.update(view)
+                else:
+                    beside.callback(self._large.hash(self.hasher, view))
+                left = view
+                while left.nbytes:
+                    left = left[file.write(left) or 0 :]
         self._offset += view.nbytes
+        self._written += view.nbytes
+        if self._large is not None:
+            self._large.syncing.follow(self._offset - view.nbytes, self._offset)
 
     def commit(self) -> int:
         """Make the blob durable; see the base class."""
@@ -92,6 +108,7 @@ class FileWriter(BlobWriter):
             self.abort()
             raise wrong_digest(found, self._digest)
         with self._abort_on_error():
+            self._finish_large()
             settle(file.fileno(), self._part, self._path, self._checkpoint)
         self._close(kept=False)
         return self._offset
@@ -115,9 +132,16 @@ class FileWriter(BlobWriter):
         file, self._file = self._file, None
         if file is not None:
             with contextlib.suppress(OSError):
+                self._finish_large()
+            with contextlib.suppress(OSError):
                 file.close()
             if self._on_closed is not None:
                 self._on_closed(kept)
+
+    def _finish_large(self) -> None:
+        large, self._large = self._large, None
+        if large is not None:
+            large.finish()
 
     def _open_file(self) -> FileIO:
         if self._file is None:
@@ -132,6 +156,29 @@ class FileWriter(BlobWriter):
         except BaseException:
             self.abort()
             raise
+
+
+class _Large:
+    """What is done beside writing a large blob: hashing it, and having the disk write early."""
+
+    def __init__(self, file: FileIO) -> None:
+        self.syncing = Syncing(file.fileno())
+        self._hashing = ThreadPoolExecutor(1, thread_name_prefix="norman-hashing")
+
+    def hash(self, hasher: _Hash, view: memoryview) -> Callable[[], None]:
+        """Begin to hash, and return what waits for the end of it."""
+        return self._hashing.submit(hasher.update, view).result
+
+    def finish(self) -> None:
+        """End the threads.
+
+        Raises
+        ------
+        OSError
+            The disk failed.
+        """
+        self._hashing.shutdown()
+        self.syncing.finish()
 
 
 def settle(file: int, part: Path, path: Path, checkpoint: Checkpoint) -> None:

@@ -42,6 +42,8 @@ class Database(Generic[R]):
         What brings the tables up to date, now.
     busy_timeout_s
         Seconds to wait for another process that writes.
+    before_migrating
+        Called before a database of an earlier revision is changed.
 
     Raises
     ------
@@ -57,6 +59,7 @@ class Database(Generic[R]):
         migrations: Migrations,
         readers: int = 3,
         busy_timeout_s: float = _BUSY_TIMEOUT_S,
+        before_migrating: Callable[[], object] | None = None,
     ) -> None:
         self._name = path.name
         self._rows = rows
@@ -66,7 +69,7 @@ class Database(Generic[R]):
         self._readers = ThreadPool(f"{path.stem}-reader", readers)
         try:
             with database_faults(self._name):
-                migrate(self._write_engine, migrations)
+                migrate(self._write_engine, migrations, before_migrating)
         except BaseException:
             self.close()
             raise
@@ -156,12 +159,13 @@ def database_faults(name: str) -> Iterator[None]:
 
 
 _REASONS = {
-    sqlite3.SQLITE_BUSY: "is locked by another program. End that program, or wait, and try again",
+    sqlite3.SQLITE_BUSY: "is locked by another program. End that program, or wait: "
+    "it is tried again",
     sqlite3.SQLITE_LOCKED: "is locked. Try again",
-    sqlite3.SQLITE_CORRUPT: "is damaged. Restore a copy of it, or move it out of the server's "
-    "Norman home to start with an empty one",
-    sqlite3.SQLITE_NOTADB: "is no database. Restore a copy of it, or move it out of the server's "
-    "Norman home to start with an empty one",
+    sqlite3.SQLITE_CORRUPT: "is damaged. Nothing of it is overwritten. In a shell, put its "
+    "newest backup in its place: norman restore",
+    sqlite3.SQLITE_NOTADB: "is no database any more. Nothing of it is overwritten. In a shell, "
+    "put its newest backup in its place: norman restore",
     sqlite3.SQLITE_READONLY: "may not be written. Give the server's user the right to, or set "
     "NormanExtension.home to another folder",
     sqlite3.SQLITE_PERM: "may not be opened. Give the server's user the right to, or set "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,14 +33,25 @@ class Migrations:
     head: str
 
 
-def migrate(engine: Engine, migrations: Migrations) -> None:
+def migrate(
+    engine: Engine, migrations: Migrations, before: Callable[[], object] | None = None
+) -> None:
     """Bring a database to the newest revision, in one transaction.
+
+    Parameters
+    ----------
+    before
+        Called before a database that holds something is changed.
 
     Raises
     ------
     InternalError
         A newer Norman wrote it.
     """
+    with engine.begin() as connection:
+        current = _current_revision(connection)
+    if before is not None and current not in (None, migrations.head):
+        before()
     with engine.begin() as connection:
         current = _current_revision(connection)
         if current != migrations.head:

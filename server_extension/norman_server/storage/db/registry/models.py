@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import Connection, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, func, insert, or_, select, update
 
 from norman_protocol.identifiers import new_id
 from norman_protocol.references import name_key
@@ -13,6 +13,9 @@ from norman_server.domain.records import ModelRecord
 from norman_server.storage.db.registry.tables import models, versions
 
 __all__ = ["ModelRows"]
+
+_LIVE: Final = select(versions.c.id).where(versions.c.model_id == models.c.id).exists()
+"""A model whose versions were all deleted is gone for everybody; its count of numbers stays."""
 
 
 class ModelRows:
@@ -22,10 +25,15 @@ class ModelRows:
         self._connection = connection
 
     def find(self, name: str) -> ModelRecord | None:
-        """Return the model of that name, however its case is spelt."""
-        row = self._connection.execute(
-            select(models).where(models.c.name_key == name_key(name))
-        ).one_or_none()
+        """Return the model of that name, however its case is spelt, that has a version."""
+        return self._find(models.c.name_key == name_key(name), _LIVE)
+
+    def find_any(self, name: str) -> ModelRecord | None:
+        """Return the model of that name, also one whose versions were all deleted."""
+        return self._find(models.c.name_key == name_key(name))
+
+    def _find(self, *where: ColumnElement[bool]) -> ModelRecord | None:
+        row = self._connection.execute(select(models).where(*where)).one_or_none()
         return None if row is None else _record(row)
 
     def add(self, name: str, now: datetime) -> ModelRecord:
@@ -60,6 +68,11 @@ class ModelRows:
         query = select(models.c.last_number).where(models.c.id == model_id)
         return int(self._connection.execute(query).scalar_one())
 
+    def last_numbers(self) -> dict[str, int]:
+        """Return name → the last number that was given, of every model."""
+        query = select(models.c.name, models.c.last_number)
+        return {row.name: row.last_number for row in self._connection.execute(query)}
+
     def take_activation(self, model_id: str) -> int:
         """Return the place of a new request to activate a version, after all earlier ones."""
         self._connection.execute(
@@ -72,11 +85,12 @@ class ModelRows:
 
     def count(self) -> int:
         """Return how many models there are."""
-        return int(self._connection.execute(select(func.count()).select_from(models)).scalar_one())
+        query = select(func.count()).select_from(models).where(_LIVE)
+        return int(self._connection.execute(query).scalar_one())
 
     def names(self, limit: int) -> list[str]:
         """Return names, the models that changed last first."""
-        query = select(models.c.name).order_by(models.c.updated_at.desc()).limit(limit)
+        query = select(models.c.name).where(_LIVE).order_by(models.c.updated_at.desc()).limit(limit)
         return list(self._connection.execute(query).scalars())
 
     def page(self, *, limit: int, after_key: str | None, search: str | None) -> list[ModelRecord]:
@@ -89,7 +103,7 @@ class ModelRows:
         search
             Only those whose name, or a label, description or tag of a version, holds this text.
         """
-        query = select(models).order_by(models.c.name_key).limit(limit)
+        query = select(models).where(_LIVE).order_by(models.c.name_key).limit(limit)
         if after_key is not None:
             query = query.where(models.c.name_key > after_key)
         if search:

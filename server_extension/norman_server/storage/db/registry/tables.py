@@ -21,13 +21,14 @@ from sqlalchemy import (
 )
 
 from norman_server.storage.db.migration import Migrations
-from norman_server.storage.db.types import NAMING, Json, UtcDateTime
+from norman_server.storage.db.types import NAMING, Json, ManifestJson, UtcDateTime
 
 __all__ = [
     "MIGRATIONS",
     "alias_changes",
     "aliases",
     "blobs",
+    "deleted_versions",
     "metadata",
     "models",
     "version_blobs",
@@ -35,7 +36,7 @@ __all__ = [
 ]
 
 MIGRATIONS: Final = Migrations(
-    name="norman.db", folder=Path(__file__).parent / "migrations", head="0003"
+    name="norman.db", folder=Path(__file__).parent / "migrations", head="0004"
 )
 
 metadata = MetaData(naming_convention=NAMING)
@@ -71,7 +72,7 @@ versions = Table(
     Column("entry", Text, nullable=False),
     Column("interpreter", Text),
     Column("signature", Json),
-    Column("manifest", Json, nullable=False),
+    Column("manifest", ManifestJson, nullable=False),
     Column("size_bytes", BigInteger, nullable=False),
     Column("load_s", Float),
     Column("created_at", UtcDateTime, nullable=False),
@@ -88,6 +89,16 @@ versions = Table(
     UniqueConstraint("model_id", "identity"),
     CheckConstraint("state IN ('loading', 'ready', 'failed')", name="state"),
     Index("ix_versions_model_id_search_text", "model_id", "search_text"),
+)
+
+deleted_versions = Table(
+    "deleted_versions",
+    metadata,
+    Column("model_id", ForeignKey("models.id"), primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("version_id", String(32), nullable=False),
+    Column("deleted_at", UtcDateTime, nullable=False),
+    Column("deleted_by", Text, nullable=False),
 )
 
 aliases = Table(
@@ -121,6 +132,8 @@ blobs = Table(
     Column("created_at", UtcDateTime, nullable=False),
     # When its bytes were found damaged; they are not stored any more until they are sent again.
     Column("quarantined_at", UtcDateTime),
+    # When somebody last counted on it being stored; None: when it was made.
+    Column("touched_at", UtcDateTime),
 )
 
 version_blobs = Table(

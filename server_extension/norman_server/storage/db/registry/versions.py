@@ -4,16 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import datetime
 from typing import Any, Final, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, func, insert, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Select,
+    and_,
+    case,
+    delete,
+    func,
+    insert,
+    select,
+    update,
+)
 
 from norman_protocol.decoding import decode, encode
 from norman_protocol.errors import VersionNotFound
 from norman_protocol.identifiers import new_id
 from norman_protocol.messages import VersionState
 from norman_protocol.references import ACTIVE, name_key
-from norman_protocol.rest import ErrorBody, Manifest, Origin, TrustRecord
+from norman_protocol.rest import ErrorBody, Origin, TrustRecord
 from norman_protocol.signature import Signature
 from norman_server.domain.records import (
     ActivationRequest,
@@ -25,11 +37,23 @@ from norman_server.domain.records import (
     VersionTarget,
 )
 from norman_server.domain.states import check_version_move, version_sources
-from norman_server.storage.db.registry.tables import aliases, blobs, models, version_blobs, versions
+from norman_server.storage.db.registry.tables import (
+    aliases,
+    blobs,
+    deleted_versions,
+    models,
+    version_blobs,
+    versions,
+)
 
 __all__ = ["VersionRows"]
 
 _T = TypeVar("_T")
+
+_ROWS: Final = 1000
+"""Rows of one statement: each costs memory until it is done."""
+
+_HIGHEST_NUMBER: Final = 2**31 - 1
 
 _ACTIVE = (aliases.c.version_id.is_not(None)).label("active")
 _FROM = versions.join(models, models.c.id == versions.c.model_id).outerjoin(
@@ -72,14 +96,18 @@ class VersionRows:
                 bundle_digest=publication.bundle_digest,
                 label=publication.label,
                 description=publication.description,
+                long_description=publication.long_description,
                 tags=list(publication.tags),
                 search_text=_search_text(
-                    publication.label, publication.description, None, publication.tags
+                    publication.label,
+                    publication.description,
+                    publication.long_description,
+                    publication.tags,
                 ),
                 runtime=publication.runtime,
                 entry=publication.entry,
                 interpreter=publication.interpreter,
-                manifest=encode(publication.manifest),
+                manifest=publication.manifest,
                 size_bytes=publication.size_bytes,
                 created_at=publication.published_at,
                 created_by=publication.user,
@@ -90,10 +118,12 @@ class VersionRows:
             )
         )
         digests = sorted({entry.digest for entry in publication.manifest.files})
-        self._connection.execute(
-            insert(version_blobs),
-            [{"version_id": version_id, "digest": digest} for digest in digests],
-        )
+        for start in range(0, len(digests), _ROWS):
+            some = digests[start : start + _ROWS]
+            self._connection.execute(
+                insert(version_blobs),
+                [{"version_id": version_id, "digest": digest} for digest in some],
+            )
         return version_id
 
     def get(self, version_id: str) -> VersionRecord:
@@ -121,6 +151,113 @@ class VersionRows:
         """Return every version in a state, oldest first."""
         query = _records().where(versions.c.state == state).order_by(versions.c.id)
         return [_record(row) for row in self._connection.execute(query)]
+
+    def delete(self, version: VersionRecord, *, now: datetime, user: str) -> None:
+        """Remove a version that no alias names; that it was there is noted."""
+        row = self._connection.execute(
+            select(versions.c.model_id).where(versions.c.id == version.id)
+        ).one()
+        self._connection.execute(
+            insert(deleted_versions).values(
+                model_id=row.model_id,
+                number=version.number,
+                version_id=version.id,
+                deleted_at=now,
+                deleted_by=user,
+            )
+        )
+        self._connection.execute(
+            delete(version_blobs).where(version_blobs.c.version_id == version.id)
+        )
+        self._connection.execute(delete(versions).where(versions.c.id == version.id))
+
+    def deletion(self, model_id: str, number: int) -> tuple[datetime, str] | None:
+        """Return when and by whom a version was deleted, None where it wasn't."""
+        if number > _HIGHEST_NUMBER:
+            return None  # more than the database can compare with
+        query = select(deleted_versions.c.deleted_at, deleted_versions.c.deleted_by).where(
+            deleted_versions.c.model_id == model_id, deleted_versions.c.number == number
+        )
+        row = self._connection.execute(query).one_or_none()
+        return None if row is None else (row.deleted_at, row.deleted_by)
+
+    def unshared_bytes(self, version_id: str) -> int:
+        """Return the size of the blobs that no other version has."""
+        own = version_blobs.alias()
+        others = (
+            select(version_blobs.c.digest)
+            .where(version_blobs.c.digest == own.c.digest, version_blobs.c.version_id != version_id)
+            .exists()
+        )
+        query = (
+            select(func.coalesce(func.sum(blobs.c.size_bytes), 0))
+            .join(own, own.c.digest == blobs.c.digest)
+            .where(own.c.version_id == version_id, ~others)
+        )
+        return int(self._connection.execute(query).scalar_one())
+
+    def ids(self) -> set[str]:
+        """Return the id of every version."""
+        return set(self._connection.execute(select(versions.c.id)).scalars())
+
+    def usage(self, name: str | None) -> list[tuple[str, str, int, int]]:
+        """Return (id, reference, bytes of blobs, of these shared) of versions.
+
+        Parameters
+        ----------
+        name
+            Only those of this model.
+        """
+        counted = (
+            select(version_blobs.c.digest, func.count().label("owners"))
+            .group_by(version_blobs.c.digest)
+            .subquery()
+        )
+        shared = case((counted.c.owners > 1, blobs.c.size_bytes), else_=0)
+        query = (
+            select(
+                versions.c.id,
+                models.c.name,
+                versions.c.number,
+                func.sum(blobs.c.size_bytes).label("size_bytes"),
+                func.sum(shared).label("shared_bytes"),
+            )
+            .join_from(versions, models, models.c.id == versions.c.model_id)
+            .join(version_blobs, version_blobs.c.version_id == versions.c.id)
+            .join(blobs, blobs.c.digest == version_blobs.c.digest)
+            .join(counted, counted.c.digest == blobs.c.digest)
+            .group_by(versions.c.id, models.c.name, versions.c.number)
+        )
+        if name is not None:
+            query = query.where(models.c.name_key == name_key(name))
+        return [
+            (row.id, f"{row.name}@{row.number}", row.size_bytes, row.shared_bytes)
+            for row in self._connection.execute(query)
+        ]
+
+    def owners(self, digest: str) -> list[str]:
+        """Return the references of the versions that have a blob."""
+        query = (
+            select(models.c.name, versions.c.number)
+            .join_from(versions, models, models.c.id == versions.c.model_id)
+            .join(version_blobs, version_blobs.c.version_id == versions.c.id)
+            .where(version_blobs.c.digest == digest)
+            .order_by(models.c.name_key, versions.c.number)
+        )
+        return [f"{row.name}@{row.number}" for row in self._connection.execute(query)]
+
+    def damaged(self) -> list[tuple[str, int]]:
+        """Return (reference, how many) of versions that lack blobs that were found damaged."""
+        query = (
+            select(models.c.name, versions.c.number, func.count().label("lost"))
+            .join_from(versions, models, models.c.id == versions.c.model_id)
+            .join(version_blobs, version_blobs.c.version_id == versions.c.id)
+            .join(blobs, blobs.c.digest == version_blobs.c.digest)
+            .where(blobs.c.quarantined_at.is_not(None))
+            .group_by(models.c.name, versions.c.number)
+            .order_by(models.c.name, versions.c.number)
+        )
+        return [(f"{row.name}@{row.number}", row.lost) for row in self._connection.execute(query)]
 
     def numbers(self, model_id: str) -> list[int]:
         """Return the numbers of a model's versions, ascending."""
@@ -363,7 +500,7 @@ def _record(row: Any) -> VersionRecord:
         entry=row.entry,
         interpreter=row.interpreter,
         signature=_decoded(Signature, row.signature),
-        manifest=decode(Manifest, row.manifest, tolerant=True),
+        manifest=row.manifest,
         bundle_digest=row.bundle_digest,
         size_bytes=row.size_bytes,
         load_s=row.load_s,
