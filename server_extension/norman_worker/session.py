@@ -7,6 +7,7 @@ import sys
 import time
 from pathlib import Path
 
+from norman_protocol.channel import Channel
 from norman_protocol.errors import (
     Conflict,
     InputInvalid,
@@ -27,8 +28,8 @@ from norman_protocol.messages import (
 )
 from norman_protocol.signature import Signature
 from norman_protocol.values import MAX_NAME_CHARACTERS
+from norman_worker.answers import encode_answer
 from norman_worker.capture import Capture
-from norman_worker.channel import Channel, encode_answer
 from norman_worker.runtimes import create_runtime
 from norman_worker.runtimes.base import Runtime, Source
 from norman_worker.tracebacks import Report, report_exception, shorten
