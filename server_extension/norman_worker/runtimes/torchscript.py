@@ -184,7 +184,7 @@ def _describe_result(returns: Any) -> tuple[Parameter, ...]:
 
 def _is_named_tuple(kind: Any) -> bool:
     """Whether the answer will know its fields; torch tells the type's name, and not those."""
-    return kind.kind() == "TupleType" and kind.annotation_str.startswith("__torch__")
+    return kind.kind() == "TupleType" and str(kind.annotation_str).startswith("__torch__")
 
 
 def _take_apart(answer: Any, names: list[str]) -> Mapping[str, Any]:
