@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from norman_jupyter.client.asynchronous import Norman
     from norman_jupyter.client.blocking import BlockingNorman
-    from norman_jupyter.client.loading import LoadedModel
+    from norman_jupyter.client.loaded import LoadedModel
     from norman_jupyter.client.progress import Progress
     from norman_jupyter.client.results import InvokeResult
     from norman_jupyter.client.submissions import BlockingSubmission, Submission

@@ -31,7 +31,7 @@ from norman_protocol.rest import (
 )
 
 if TYPE_CHECKING:
-    from norman_jupyter.client.loading import LoadedModel
+    from norman_jupyter.client.loaded import LoadedModel
 
 __all__ = ["BlockingNorman"]
 
