@@ -1,0 +1,54 @@
+"""Carries out the steps of an operation on the running loop, with its own connections."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, TypeVar
+
+from norman_jupyter.client.effects import Effect, Exchange, Pause, Send, Steps
+from norman_jupyter.client.local_asyncio import AsyncioLinks
+from norman_jupyter.client.rest_transport import AsyncioHttp
+
+__all__ = ["AsyncioDriver"]
+
+T = TypeVar("T")
+
+
+class AsyncioDriver:
+    """Runs operations for ``await``; each event loop that it is used from has its connections."""
+
+    def __init__(self) -> None:
+        self._links = AsyncioLinks()
+        self._http = AsyncioHttp()
+
+    async def run(self, steps: Steps[T]) -> T:
+        """Return what an operation returns."""
+        try:
+            effect = next(steps)
+            while True:
+                try:
+                    outcome = await self._perform(effect)
+                except Exception as error:  # noqa: BLE001 - the operation decides, whatever it is
+                    effect = steps.throw(error)
+                else:
+                    effect = steps.send(outcome)
+        except StopIteration as end:
+            answer: T = end.value
+            return answer
+        finally:
+            steps.close()
+
+    async def close(self) -> None:
+        """Close the connections of the running loop. Harmless when repeated."""
+        await self._links.close()
+        await self._http.close()
+
+    async def _perform(self, effect: Effect) -> Any:
+        if isinstance(effect, Exchange):
+            return await self._links.exchange(effect)
+        if isinstance(effect, Send):
+            return await self._http.send(effect.target, effect.request)
+        if isinstance(effect, Pause):
+            await asyncio.sleep(effect.seconds)
+            return None
+        return await asyncio.to_thread(effect.run)
