@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
 from norman_jupyter.client.catalogue import AsyncioCatalogue
 from norman_jupyter.client.core import Core, PathLike, Transport
-from norman_jupyter.client.effects import Effect, Exchange, Pause, Send, Steps
+from norman_jupyter.client.dictionaries import Answer, check_alone, stream_bytes
+from norman_jupyter.client.effects import Effect, Exchange, Pause, Read, Send, Steps
 from norman_jupyter.client.local_asyncio import AsyncioLinks
 from norman_jupyter.client.metering import OnProgress
 from norman_jupyter.client.rest_transport import AsyncioHttp
 from norman_jupyter.client.results import InvokeResult
 from norman_jupyter.client.submissions import Submission
 from norman_jupyter.client.surroundings import make_discovery
+from norman_jupyter.client.web import WebLimits
 from norman_protocol.messages import InvocationState
 from norman_protocol.rest import (
     InvocationDetail,
@@ -55,6 +58,8 @@ class Norman(AsyncioCatalogue):
     transport
         ``auto``: straight to the executor where it runs on this machine, else over REST;
         ``local`` or ``rest`` force one.
+    web_limits
+        How far a fetch of a Link goes, which only dictionaries of the Norman SDK have.
 
     Raises
     ------
@@ -84,7 +89,9 @@ class Norman(AsyncioCatalogue):
         token: str | None = None,
         *,
         transport: Transport = "auto",
+        web_limits: WebLimits | None = None,
     ) -> None:
+        self._web_limits = web_limits or WebLimits()
         self._core = Core(make_discovery(url, token), transport=transport)
         self._catalogue = self._core.catalogue
         self._links = AsyncioLinks()
@@ -263,6 +270,7 @@ class Norman(AsyncioCatalogue):
         """
         return await self._run(self._core.load(reference, on_progress))
 
+    @overload
     async def invoke(
         self,
         reference: str,
@@ -271,13 +279,32 @@ class Norman(AsyncioCatalogue):
         *,
         timeout_s: float | None = None,
         **named: Any,
-    ) -> InvokeResult:
+    ) -> InvokeResult: ...
+
+    @overload
+    async def invoke(
+        self, reference: Mapping[str, Any], /, *, timeout_s: float | None = None
+    ) -> Answer: ...
+
+    async def invoke(
+        self,
+        reference: str | Mapping[str, Any],
+        /,
+        inputs: Mapping[str, Any] | None = None,
+        *,
+        timeout_s: float | None = None,
+        **named: Any,
+    ) -> InvokeResult | Answer:
         """Call a model.
 
         Parameters
         ----------
         reference
-            ``digits`` (its active version), ``digits@3``, ``digits@latest`` or an alias.
+            ``digits`` (its active version), ``digits@3``, ``digits@latest`` or an alias. Or the
+            whole call as a dictionary of the Norman SDK: ``{"model_name", "inputs":
+            [{"display_title", "data", "source"}], "outputs": [{"display_title",
+            "consume_mode"}]}``. What it gives then is a dictionary from output title to bytes, or
+            to an async iterator of bytes where ``consume_mode`` is ``stream``.
         inputs
             Values by input name. A NumPy array, or what converts to one (a tensor, a series),
             goes as a tensor of its own dtype and shape, row-major; ``str`` as text; ``bytes`` and
@@ -317,6 +344,15 @@ class Norman(AsyncioCatalogue):
             result = await norman.invoke("digits@2", image=np.zeros((1, 64), np.float32))
             result["label"], result.latency_ms
         """
+        if isinstance(reference, Mapping):
+            check_alone(inputs, named)
+            call, outputs = await self._run(
+                self._core.invoke_dictionary(reference, timeout_s, self._web_limits)
+            )
+            return {
+                title: stream_bytes(data) if call.outputs.get(title) == "stream" else data
+                for title, data in outputs.items()
+            }
         return await self._run(self._core.invoke(reference, inputs, timeout_s, named))
 
     async def models(
@@ -521,4 +557,16 @@ class Norman(AsyncioCatalogue):
         if isinstance(effect, Pause):
             await asyncio.sleep(effect.seconds)
             return None
+        if isinstance(effect, Read):
+            return await _read(effect)
         return await asyncio.to_thread(effect.run)
+
+
+async def _read(effect: Read) -> Any:
+    """Read a piece: a coroutine on this loop, which its stream belongs to, else in a thread."""
+    method = effect.stream.read
+    sizes = () if effect.size_bytes is None else (effect.size_bytes,)
+    if inspect.iscoroutinefunction(method):
+        return await method(*sizes)
+    piece = await asyncio.to_thread(method, *sizes)
+    return await piece if inspect.isawaitable(piece) else piece

@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+import inspect
 import time
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
 from norman_jupyter.client.catalogue import BlockingCatalogue
 from norman_jupyter.client.core import Core, PathLike, Transport
-from norman_jupyter.client.effects import Effect, Exchange, Pause, Send, Steps
+from norman_jupyter.client.dictionaries import (
+    BlockingAnswer,
+    check_alone,
+    stream_bytes_blocking,
+)
+from norman_jupyter.client.effects import Effect, Exchange, Pause, Read, Send, Steps
 from norman_jupyter.client.local_blocking import BlockingLinks
 from norman_jupyter.client.metering import OnProgress
 from norman_jupyter.client.rest_transport import BlockingHttp
 from norman_jupyter.client.results import InvokeResult
+from norman_jupyter.client.sources import SourceFailed
 from norman_jupyter.client.submissions import BlockingSubmission
 from norman_jupyter.client.surroundings import make_discovery
+from norman_jupyter.client.web import WebLimits
 from norman_protocol.messages import InvocationState
 from norman_protocol.rest import (
     InvocationDetail,
@@ -55,6 +63,8 @@ class BlockingNorman(BlockingCatalogue):
     transport
         ``auto``: straight to the executor where it runs on this machine, else over REST;
         ``local`` or ``rest`` force one.
+    web_limits
+        How far a fetch of a Link goes, which only dictionaries of the Norman SDK have.
 
     Raises
     ------
@@ -81,7 +91,9 @@ class BlockingNorman(BlockingCatalogue):
         token: str | None = None,
         *,
         transport: Transport = "auto",
+        web_limits: WebLimits | None = None,
     ) -> None:
+        self._web_limits = web_limits or WebLimits()
         self._core = Core(make_discovery(url, token), transport=transport)
         self._catalogue = self._core.catalogue
         self._links = BlockingLinks()
@@ -134,6 +146,7 @@ class BlockingNorman(BlockingCatalogue):
         """Load a version in this process, with the outputs of the service; see `Norman.load`."""
         return self._run(self._core.load(reference, on_progress))
 
+    @overload
     def invoke(
         self,
         reference: str,
@@ -142,12 +155,36 @@ class BlockingNorman(BlockingCatalogue):
         *,
         timeout_s: float | None = None,
         **named: Any,
-    ) -> InvokeResult:
+    ) -> InvokeResult: ...
+
+    @overload
+    def invoke(
+        self, reference: Mapping[str, Any], /, *, timeout_s: float | None = None
+    ) -> BlockingAnswer: ...
+
+    def invoke(
+        self,
+        reference: str | Mapping[str, Any],
+        /,
+        inputs: Mapping[str, Any] | None = None,
+        *,
+        timeout_s: float | None = None,
+        **named: Any,
+    ) -> InvokeResult | BlockingAnswer:
         """Call a model and wait for its answer.
 
-        See `Norman.invoke`: same parameters, answer and errors. A KeyboardInterrupt takes the call
-        back and is raised on.
+        See `Norman.invoke`: same parameters, answer (a plain iterator where a dictionary asks for
+        a stream) and errors. A KeyboardInterrupt takes the call back and is raised on.
         """
+        if isinstance(reference, Mapping):
+            check_alone(inputs, named)
+            call, outputs = self._run(
+                self._core.invoke_dictionary(reference, timeout_s, self._web_limits)
+            )
+            return {
+                title: stream_bytes_blocking(data) if call.outputs.get(title) == "stream" else data
+                for title, data in outputs.items()
+            }
         return self._run(self._core.invoke(reference, inputs, timeout_s, named))
 
     def models(
@@ -264,4 +301,19 @@ class BlockingNorman(BlockingCatalogue):
         if isinstance(effect, Pause):
             time.sleep(effect.seconds)
             return None
+        if isinstance(effect, Read):
+            return _read(effect)
         return effect.run()
+
+
+def _read(effect: Read) -> Any:
+    method = effect.stream.read
+    piece = method() if effect.size_bytes is None else method(effect.size_bytes)
+    if inspect.isawaitable(piece):
+        if inspect.iscoroutine(piece):
+            piece.close()
+        raise SourceFailed(
+            "read() of its stream is a coroutine. Call with await: Norman instead of "
+            "BlockingNorman."
+        )
+    return piece

@@ -15,6 +15,13 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 from urllib.parse import quote
 
 from norman_jupyter.client.catalogue import Catalogue
+from norman_jupyter.client.dictionaries import (
+    DictionaryCall,
+    check_titles,
+    output_bytes,
+    read_call,
+    read_input,
+)
 from norman_jupyter.client.discovery import Target
 from norman_jupyter.client.effects import (
     HttpAnswer,
@@ -44,6 +51,7 @@ from norman_jupyter.client.rest import (
 )
 from norman_jupyter.client.results import InvokeResult, read_result
 from norman_jupyter.client.transfer import transfer_bundle
+from norman_jupyter.client.web import WebLimits
 from norman_jupyter.packaging.folders import default_name, open_bundle
 from norman_jupyter.packaging.origin import collect_origin
 from norman_protocol.errors import (
@@ -158,6 +166,28 @@ class Core:
         )
         result, latency_s = yield from self._deliver(message)
         return read_result(result, latency_s)
+
+    def invoke_dictionary(
+        self, dictionary: Mapping[str, Any], timeout_s: float | None, limits: WebLimits
+    ) -> Steps[tuple[DictionaryCall, dict[str, bytes]]]:
+        """Call a version as a dictionary of the Norman SDK asks, and give its outputs as bytes."""
+        call = read_call(dictionary)
+        timeout_s = check_timeout(timeout_s)
+        version = yield from self.version(call.reference)
+        check_titles(call, version)
+        values: dict[str, Value] = {}
+        for given in call.inputs:
+            values[given.title] = yield from read_input(given, limits)
+        message = Invoke(
+            id=f"{next(self._ids):x}", reference=call.reference, timeout_s=timeout_s, values=values
+        )
+        result, _ = yield from self._deliver(message)
+        declared = version.declaration
+        wanted = None if declared is None else declared.output_format
+        outputs: dict[str, bytes] = {}
+        for title, value in result.values.items():
+            outputs[title] = yield from work(partial(output_bytes, value, wanted))
+        return call, outputs
 
     def _deliver(self, message: Invoke) -> Steps[tuple[Result, float]]:
         """Bring a call to the model, waiting out a restart of the executor."""
