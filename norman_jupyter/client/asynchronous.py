@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
 from norman_jupyter.client.catalogue import AsyncioCatalogue
-from norman_jupyter.client.core import Core, PathLike, Transport
+from norman_jupyter.client.core import Configured, Core, PathLike, PublishOptions, Transport
 from norman_jupyter.client.dictionaries import Answer, check_alone, stream_bytes
 from norman_jupyter.client.effects import Effect, Exchange, Pause, Read, Send, Steps
 from norman_jupyter.client.local_asyncio import AsyncioLinks
@@ -21,6 +21,7 @@ from norman_jupyter.client.results import InvokeResult
 from norman_jupyter.client.submissions import Submission
 from norman_jupyter.client.surroundings import make_discovery
 from norman_jupyter.client.web import WebLimits
+from norman_jupyter.packaging.configuration import upload_keywords
 from norman_protocol.messages import InvocationState
 from norman_protocol.rest import (
     InvocationDetail,
@@ -110,6 +111,12 @@ class Norman(AsyncioCatalogue):
         activate: bool = True,
         origin: Origin | None = None,
         on_progress: OnProgress | None = None,
+        config: Configured | None = None,
+        inputs: Sequence[Mapping[str, Any]] | None = None,
+        outputs: Sequence[Mapping[str, Any]] | None = None,
+        runtime: str | None = None,
+        entry: str | None = None,
+        output_format: str | None = None,
     ) -> VersionDetail:
         """Upload a file or folder as a new version and wait until it serves.
 
@@ -120,7 +127,9 @@ class Norman(AsyncioCatalogue):
         Parameters
         ----------
         source
-            An ``.onnx`` file, a folder with one at its root, or a folder with ``model.py``.
+            An ``.onnx`` or ``.pt`` file, a folder with one at its root, or a folder with
+            ``model.py``. What a ``norman.toml`` in the folder says of the model counts
+            (docs/configuration.md).
             Left out is what its ``.normanignore`` names (written like a ``.gitignore``), and by
             default ``.git``, ``.venv``, ``node_modules``, ``__pycache__``, ``*.pyc``,
             ``.ipynb_checkpoints`` and ``.DS_Store``. Links are followed as long as they stay
@@ -137,6 +146,12 @@ class Norman(AsyncioCatalogue):
             Where it came from; collected here by default.
         on_progress
             Called with a `Progress` now and then, on this thread.
+        config
+            What is said of the model: a dictionary with the keys of ``norman.toml``, or the path
+            of a TOML or JSON file. It counts before ``norman.toml``, key by key.
+        inputs, outputs, runtime, entry, output_format
+            The same keys one by one; they count before ``config``, as do ``name``, ``label``,
+            ``description``, ``long_description`` and ``tags``.
 
         Returns
         -------
@@ -145,6 +160,9 @@ class Norman(AsyncioCatalogue):
 
         Raises
         ------
+        ConfigurationInvalid
+            What is said of the model has an unknown key or value (the message names the nearest),
+            or contradicts itself or the model.
         BundleInvalid
             Missing, empty, of no known format, changed meanwhile, or not what it claims.
         TrustRequired
@@ -167,17 +185,89 @@ class Norman(AsyncioCatalogue):
         return await self._run(
             self._core.upload(
                 source,
-                name=name,
-                label=label,
-                description=description,
-                long_description=long_description,
-                tags=tags,
-                trust=trust,
-                activate=activate,
-                origin=origin,
-                on_progress=on_progress,
+                config=config,
+                keywords=upload_keywords(
+                    name=name,
+                    label=label,
+                    description=description,
+                    long_description=long_description,
+                    tags=tags,
+                    inputs=inputs,
+                    outputs=outputs,
+                    runtime=runtime,
+                    entry=entry,
+                    output_format=output_format,
+                ),
+                options=PublishOptions(
+                    trust=trust, activate=activate, origin=origin, on_progress=on_progress
+                ),
             )
         )
+
+    async def upload_model(
+        self,
+        config: Configured,
+        *,
+        trust: bool = False,
+        activate: bool = True,
+        origin: Origin | None = None,
+        on_progress: OnProgress | None = None,
+    ) -> VersionDetail:
+        """Upload a model whose files a dictionary names, as the Norman SDK has it.
+
+        Parameters
+        ----------
+        config
+            ``{"name", "version_label", "short_description", "long_description", "assets":
+            [{"asset_name", "data", "source"}], "inputs": [{"display_title", "data_encoding",
+            "receive_format", "parameters": [{"parameter_name", "data_encoding"}]}], "outputs":
+            […], "model_type", …}``, or the path of a TOML or JSON file with that. The data of an
+            asset is bytes, a path, an http or https URL (fetched here), or an object with
+            ``read()``; ``source`` says which where it can't be told. docs/configuration.md lists
+            every key.
+        trust, activate, origin, on_progress
+            As for `upload`.
+
+        Returns
+        -------
+        VersionDetail
+            The version, ready, with its signature.
+
+        Raises
+        ------
+        ConfigurationInvalid
+            A key or value isn't known (the message names the nearest), or contradicts another one
+            or the model.
+        BundleInvalid
+            An asset can't be had, or no format fits.
+        TrustRequired, NameInvalid, LoadFailed, RuntimeMissing, StorageFull, PayloadTooLarge
+            As for `upload`.
+
+        Examples
+        --------
+        ::
+
+            await norman.upload_model({
+                "name": "image_reverser",
+                "assets": [{"asset_name": "weights", "data": "./model.pt"}],
+                "inputs": [{
+                    "display_title": "Input Image",
+                    "data_encoding": "png",
+                    "receive_format": "File",
+                    "parameters": [{"parameter_name": "image", "data_encoding": "png"}],
+                }],
+                "outputs": [{
+                    "display_title": "Output Image",
+                    "data_encoding": "png",
+                    "receive_format": "File",
+                    "parameters": [{"parameter_name": "mirror_image", "data_encoding": "png"}],
+                }],
+            })
+        """
+        options = PublishOptions(
+            trust=trust, activate=activate, origin=origin, on_progress=on_progress
+        )
+        return await self._run(self._core.upload_model(config, options))
 
     async def download(
         self,

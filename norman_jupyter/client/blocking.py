@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import inspect
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
 from norman_jupyter.client.catalogue import BlockingCatalogue
-from norman_jupyter.client.core import Core, PathLike, Transport
+from norman_jupyter.client.core import Configured, Core, PathLike, PublishOptions, Transport
 from norman_jupyter.client.dictionaries import (
     BlockingAnswer,
     check_alone,
@@ -26,6 +26,7 @@ from norman_jupyter.client.sources import SourceFailed
 from norman_jupyter.client.submissions import BlockingSubmission
 from norman_jupyter.client.surroundings import make_discovery
 from norman_jupyter.client.web import WebLimits
+from norman_jupyter.packaging.configuration import upload_keywords
 from norman_protocol.messages import InvocationState
 from norman_protocol.rest import (
     InvocationDetail,
@@ -112,6 +113,12 @@ class BlockingNorman(BlockingCatalogue):
         activate: bool = True,
         origin: Origin | None = None,
         on_progress: OnProgress | None = None,
+        config: Configured | None = None,
+        inputs: Sequence[Mapping[str, Any]] | None = None,
+        outputs: Sequence[Mapping[str, Any]] | None = None,
+        runtime: str | None = None,
+        entry: str | None = None,
+        output_format: str | None = None,
     ) -> VersionDetail:
         """Upload a file or folder as a new version and wait until it serves.
 
@@ -120,17 +127,39 @@ class BlockingNorman(BlockingCatalogue):
         return self._run(
             self._core.upload(
                 source,
-                name=name,
-                label=label,
-                description=description,
-                long_description=long_description,
-                tags=tags,
-                trust=trust,
-                activate=activate,
-                origin=origin,
-                on_progress=on_progress,
+                config=config,
+                keywords=upload_keywords(
+                    name=name,
+                    label=label,
+                    description=description,
+                    long_description=long_description,
+                    tags=tags,
+                    inputs=inputs,
+                    outputs=outputs,
+                    runtime=runtime,
+                    entry=entry,
+                    output_format=output_format,
+                ),
+                options=PublishOptions(
+                    trust=trust, activate=activate, origin=origin, on_progress=on_progress
+                ),
             )
         )
+
+    def upload_model(
+        self,
+        config: Configured,
+        *,
+        trust: bool = False,
+        activate: bool = True,
+        origin: Origin | None = None,
+        on_progress: OnProgress | None = None,
+    ) -> VersionDetail:
+        """Upload a model whose files a dictionary names; see `Norman.upload_model`."""
+        options = PublishOptions(
+            trust=trust, activate=activate, origin=origin, on_progress=on_progress
+        )
+        return self._run(self._core.upload_model(config, options))
 
     def download(
         self,

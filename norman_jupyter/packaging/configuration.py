@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -13,6 +13,7 @@ from typing import Any, Final
 from norman_jupyter.packaging.parameters import read_parameters
 from norman_jupyter.packaging.tables import Table
 from norman_protocol.declaration import Declaration
+from norman_protocol.declared import check_declaration
 from norman_protocol.decoding import parse_json
 from norman_protocol.errors import ConfigurationInvalid, RequestInvalid
 
@@ -26,6 +27,7 @@ __all__ = [
     "read_configuration",
     "read_folder_layer",
     "read_layer",
+    "upload_keywords",
 ]
 
 CONFIGURATION_FILE: Final = "norman.toml"
@@ -145,6 +147,42 @@ def read_folder_layer(folder: Path) -> Layer | None:
     return Layer(place=CONFIGURATION_FILE, content=content)
 
 
+def upload_keywords(
+    *,
+    name: str | None = None,
+    label: str | None = None,
+    description: str | None = None,
+    long_description: str | None = None,
+    tags: Iterable[str] = (),
+    inputs: Sequence[Mapping[str, Any]] | None = None,
+    outputs: Sequence[Mapping[str, Any]] | None = None,
+    runtime: str | None = None,
+    entry: str | None = None,
+    output_format: str | None = None,
+) -> dict[str, Any]:
+    """Return the keyword arguments of an upload under the keys of a configuration.
+
+    Examples
+    --------
+    >>> said = upload_keywords(label="first", tags="mine")
+    >>> {key: value for key, value in said.items() if value is not None}
+    {'version_label': 'first', 'user_added_tags': ['mine']}
+    """
+    listed = [tags] if isinstance(tags, str) else [*tags]
+    return {
+        "name": name,
+        "version_label": label,
+        "short_description": description,
+        "long_description": long_description,
+        "user_added_tags": listed or None,
+        "inputs": inputs,
+        "outputs": outputs,
+        "runtime": runtime,
+        "entry": entry,
+        "output_format": output_format,
+    }
+
+
 def join_layers(layers: Iterable[Layer]) -> Configuration:
     """Join configurations, each key from the last that has it, and read what comes of it.
 
@@ -171,7 +209,10 @@ def join_layers(layers: Iterable[Layer]) -> Configuration:
             joined.pop("model_type", None)
         joined.update(said)
         places.append(layer.place)
-    return read_configuration(Layer(place=" with ".join(places) or "nothing", content=joined))
+    found = read_configuration(Layer(place=" with ".join(places) or "nothing", content=joined))
+    if found.declaration is not None:
+        check_declaration(found.declaration)
+    return found
 
 
 def read_configuration(layer: Layer) -> Configuration:
@@ -201,7 +242,7 @@ def read_configuration(layer: Layer) -> Configuration:
         output_format=_output_format(table),
     )
     return Configuration(
-        name=table.text("name"),
+        name=table.text("name") or table.get("name"),  # an empty one is no name, not an absent one
         label=table.text("version_label"),
         description=table.text("short_description"),
         long_description=table.text("long_description"),
