@@ -30,6 +30,7 @@ from norman_protocol.rest import VersionDetail
 from norman_protocol.values import Value
 
 __all__ = [
+    "CONSUME_MODES",
     "Answer",
     "BlockingAnswer",
     "DictionaryCall",
