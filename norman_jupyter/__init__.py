@@ -19,7 +19,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from norman_jupyter.client.asynchronous import Norman
     from norman_jupyter.client.blocking import BlockingNorman
-    from norman_jupyter.client.loading import LoadedModel
+    from norman_jupyter.client.frames import MappedRow
+    from norman_jupyter.client.loaded import LoadedModel
+    from norman_jupyter.client.mapping import MapInterrupted, MapProgress, MapRun
     from norman_jupyter.client.progress import Progress
     from norman_jupyter.client.results import InvokeResult
     from norman_jupyter.client.submissions import BlockingSubmission, Submission
@@ -83,6 +85,10 @@ __all__ = [
     "InvokeResult",
     "LoadFailed",
     "LoadedModel",
+    "MapInterrupted",
+    "MapProgress",
+    "MapRun",
+    "MappedRow",
     "ModelFailed",
     "ModelNotFound",
     "NameInvalid",
@@ -115,7 +121,11 @@ __all__ = [
 _HOMES = {
     "BlockingNorman": "norman_jupyter.client.blocking",
     "InvokeResult": "norman_jupyter.client.results",
-    "LoadedModel": "norman_jupyter.client.loading",
+    "LoadedModel": "norman_jupyter.client.loaded",
+    "MapInterrupted": "norman_jupyter.client.mapping",
+    "MapProgress": "norman_jupyter.client.mapping",
+    "MapRun": "norman_jupyter.client.mapping",
+    "MappedRow": "norman_jupyter.client.frames",
     "Norman": "norman_jupyter.client.asynchronous",
     "Progress": "norman_jupyter.client.progress",
     "BlockingSubmission": "norman_jupyter.client.submissions",

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
-import inspect
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
+from norman_jupyter.client.asyncio_driver import AsyncioDriver
 from norman_jupyter.client.catalogue import AsyncioCatalogue
 from norman_jupyter.client.core import Configured, Core, PathLike, PublishOptions, Transport
 from norman_jupyter.client.dictionaries import Answer, check_alone, stream_bytes
-from norman_jupyter.client.effects import Effect, Exchange, Pause, Read, Send, Steps
-from norman_jupyter.client.local_asyncio import AsyncioLinks
+from norman_jupyter.client.effects import Steps
+from norman_jupyter.client.inputs import merge_inputs
+from norman_jupyter.client.mapping import DEFAULT_IN_FLIGHT, MapRun, OnRows
 from norman_jupyter.client.metering import OnProgress
-from norman_jupyter.client.rest_transport import AsyncioHttp
 from norman_jupyter.client.results import InvokeResult
 from norman_jupyter.client.submissions import Submission
 from norman_jupyter.client.surroundings import make_discovery
@@ -35,7 +34,7 @@ from norman_protocol.rest import (
 )
 
 if TYPE_CHECKING:
-    from norman_jupyter.client.loading import LoadedModel
+    from norman_jupyter.client.loaded import LoadedModel
 
 __all__ = ["Norman"]
 
@@ -95,8 +94,7 @@ class Norman(AsyncioCatalogue):
         self._web_limits = web_limits or WebLimits()
         self._core = Core(make_discovery(url, token), transport=transport)
         self._catalogue = self._core.catalogue
-        self._links = AsyncioLinks()
-        self._http = AsyncioHttp()
+        self._driver = AsyncioDriver()
 
     async def upload(
         self,
@@ -445,6 +443,87 @@ class Norman(AsyncioCatalogue):
             }
         return await self._run(self._core.invoke(reference, inputs, timeout_s, named))
 
+    def map(
+        self,
+        reference: str,
+        data: Any,
+        /,
+        inputs: Mapping[str, Any] | None = None,
+        *,
+        in_flight: int = DEFAULT_IN_FLIGHT,
+        timeout_s: float | None = None,
+        on_progress: OnRows | None = None,
+        **named: Any,
+    ) -> MapRun:
+        """Call a model for each row of a table, so many at once, and return all in their order.
+
+        Parameters
+        ----------
+        reference
+            As for `invoke`. It is resolved once: every row is answered by the same version.
+        data
+            A DataFrame of pandas; a list (or an iterator) of dictionaries; a dictionary of
+            columns; a pattern of files such as ``images/*.png``, or a folder; an array, whose
+            first axis are the rows; a list of values. Columns are matched to inputs by name;
+            others are not sent and come back as they are, but one that looks like a misspelt
+            input is an error. What has no names is given to the only input that must be given.
+            An empty cell (``None``, ``NA``) leaves an optional input out. Text for an input of
+            images, sound, video or files names a file. A row of a tensor may lack leading axes,
+            such as that of the batch; the outputs then lack it too.
+        inputs, named
+            Inputs that are the same for every row.
+        in_flight
+            How many calls are under way at once, 1 to 256. Their inputs together take at most
+            64 MiB, apart from a single larger one.
+        timeout_s
+            Of each call. A row that finds the queue full waits for up to five minutes.
+        on_progress
+            Called with a `MapProgress` now and then; here on the loop, with `BlockingNorman` on
+            the calling thread.
+
+        Returns
+        -------
+        MapRun
+            ``await`` gives a DataFrame: what was given, with a column for each output (called
+            ``NAME_output`` beside a column of that name) and ``error``, which holds the reason
+            where a row failed. Without pandas it is a list of dictionaries. ``async for`` gives a
+            `MappedRow` after the other. `BlockingNorman.map` returns the DataFrame.
+
+        Raises
+        ------
+        InputInvalid
+            The data can't be read as rows, or no row would fit. Nothing was sent.
+        MapInterrupted
+            Of `BlockingNorman`: Ctrl-C came. Its ``result`` has what was done, the rest marked.
+        ModelNotFound, VersionNotFound, NotReady, NameInvalid
+            The reference leads to none.
+
+        Notes
+        -----
+        A row that fails takes no other along. Where the server goes away for good, what was done
+        is returned and the rest is marked. Cancelling the awaiting task takes the calls back.
+
+        Examples
+        --------
+        ::
+
+            answers = await norman.map("digits", frame)
+            answers[answers["error"].isna()]
+
+            async for row in norman.map("digits", "images/*.png", top=3):
+                print(row.number, row.outputs or row.error)
+        """
+        return MapRun(
+            self._core,
+            self._driver,
+            reference,
+            data,
+            merge_inputs(inputs, named),
+            in_flight=in_flight,
+            timeout_s=timeout_s,
+            on_progress=on_progress,
+        )
+
     async def models(
         self, *, search: str | None = None, limit: int = 50, cursor: str | None = None
     ) -> ModelPage:
@@ -609,8 +688,7 @@ class Norman(AsyncioCatalogue):
 
     async def close(self) -> None:
         """Close the connections of the running loop. Harmless when repeated."""
-        await self._links.close()
-        await self._http.close()
+        await self._driver.close()
 
     async def __aenter__(self) -> Self:
         return self
@@ -624,39 +702,4 @@ class Norman(AsyncioCatalogue):
         await self.close()
 
     async def _run(self, steps: Steps[T]) -> T:
-        try:
-            effect = next(steps)
-            while True:
-                try:
-                    outcome = await self._perform(effect)
-                except Exception as error:  # noqa: BLE001 - the operation decides, whatever it is
-                    effect = steps.throw(error)
-                else:
-                    effect = steps.send(outcome)
-        except StopIteration as end:
-            answer: T = end.value
-            return answer
-        finally:
-            steps.close()
-
-    async def _perform(self, effect: Effect) -> Any:
-        if isinstance(effect, Exchange):
-            return await self._links.exchange(effect)
-        if isinstance(effect, Send):
-            return await self._http.send(effect.target, effect.request)
-        if isinstance(effect, Pause):
-            await asyncio.sleep(effect.seconds)
-            return None
-        if isinstance(effect, Read):
-            return await _read(effect)
-        return await asyncio.to_thread(effect.run)
-
-
-async def _read(effect: Read) -> Any:
-    """Read a piece: a coroutine on this loop, which its stream belongs to, else in a thread."""
-    method = effect.stream.read
-    sizes = () if effect.size_bytes is None else (effect.size_bytes,)
-    if inspect.iscoroutinefunction(method):
-        return await method(*sizes)
-    piece = await asyncio.to_thread(method, *sizes)
-    return await piece if inspect.isawaitable(piece) else piece
+        return await self._driver.run(steps)

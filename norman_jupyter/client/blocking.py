@@ -19,6 +19,7 @@ from norman_jupyter.client.dictionaries import (
 )
 from norman_jupyter.client.effects import Effect, Exchange, Pause, Read, Send, Steps
 from norman_jupyter.client.local_blocking import BlockingLinks
+from norman_jupyter.client.mapping import DEFAULT_IN_FLIGHT, OnRows, map_blocking
 from norman_jupyter.client.metering import OnProgress
 from norman_jupyter.client.rest_transport import BlockingHttp
 from norman_jupyter.client.results import InvokeResult
@@ -40,7 +41,7 @@ from norman_protocol.rest import (
 )
 
 if TYPE_CHECKING:
-    from norman_jupyter.client.loading import LoadedModel
+    from norman_jupyter.client.loaded import LoadedModel
 
 __all__ = ["BlockingNorman"]
 
@@ -215,6 +216,38 @@ class BlockingNorman(BlockingCatalogue):
                 for title, data in outputs.items()
             }
         return self._run(self._core.invoke(reference, inputs, timeout_s, named))
+
+    def map(
+        self,
+        reference: str,
+        data: Any,
+        /,
+        inputs: Mapping[str, Any] | None = None,
+        *,
+        in_flight: int = DEFAULT_IN_FLIGHT,
+        timeout_s: float | None = None,
+        on_progress: OnRows | None = None,
+        **named: Any,
+    ) -> Any:
+        """Call a model for each row and return a DataFrame in their order; see `Norman.map`.
+
+        The calls are made on a thread of its own; rows of an iterator are read there too.
+
+        Raises
+        ------
+        MapInterrupted
+            Ctrl-C came. Its ``result`` has what was done, the rest marked.
+        """
+        return map_blocking(
+            self._core,
+            reference,
+            data,
+            inputs,
+            named,
+            in_flight=in_flight,
+            timeout_s=timeout_s,
+            on_progress=on_progress,
+        )
 
     def models(
         self, *, search: str | None = None, limit: int = 50, cursor: str | None = None

@@ -92,7 +92,7 @@ from norman_protocol.rest import (
 from norman_protocol.values import Value
 
 if TYPE_CHECKING:
-    from norman_jupyter.client.loading import LoadedModel
+    from norman_jupyter.client.loaded import LoadedModel
 
 __all__ = ["Configured", "Core", "PathLike", "PublishOptions", "Transport"]
 

@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from typing import Final
 
 from norman_protocol.declaration import Declaration, DeclaredParameter
-from norman_protocol.decoding import JsonValue, decode
+from norman_protocol.decoding import JsonValue, decode, dump_json
 from norman_protocol.errors import ConfigurationInvalid, RequestInvalid
 from norman_protocol.media import (
     MEDIA,
@@ -26,8 +26,9 @@ from norman_protocol.signature import (
     model_parameters,
 )
 from norman_protocol.tensors import DTYPES
+from norman_protocol.values import Value
 
-__all__ = ["check_declaration", "declared_signature"]
+__all__ = ["check_declaration", "declared_defaults", "declared_signature"]
 
 _SCALARS: Final = {
     Modality.INTEGER: "int64",
@@ -47,6 +48,7 @@ _AXES: Final[dict[Modality, dict[int, tuple[str, ...]]]] = {
     Modality.AUDIO: {1: ("T",), 2: ("CT",), 3: ("NCT",)},
     Modality.VIDEO: {3: ("THW",), 4: ("TCHW", "THWC"), 5: ("NTCHW", "NTHWC")},
 }
+_EXACT: Final = {Modality.IMAGE: "png", Modality.AUDIO: "wav", Modality.VIDEO: "mp4"}
 _LAYOUT_FIELDS: Final = tuple(field.name for field in fields(Layout))
 
 
@@ -108,6 +110,22 @@ def declared_signature(
     return signature
 
 
+def declared_defaults(signature: Signature, declaration: Declaration) -> dict[str, Value]:
+    """Return the declared defaults by the model's own names; its code knows those of its own.
+
+    Parameters
+    ----------
+    signature
+        As `declared_signature` joined it.
+    """
+    titles = {one.title for one in declaration.inputs if one.default is not None}
+    return {
+        one.parameter or one.name: Value(kind="json", buffer=dump_json(one.default))
+        for one in signature.inputs
+        if one.name in titles
+    }
+
+
 # --- which declared parameter is which of the model's -------------------------------------------
 
 
@@ -148,9 +166,13 @@ def _own_names(
                 field=declared[len(own)].title,
             )
         return list(own[: len(wanted)])
-    for name, one in zip(wanted, declared, strict=True):
+    for place, (name, one) in enumerate(zip(wanted, declared, strict=True)):
         if name not in own:
             raise _unknown(name, one.title, own, what)
+        if name in wanted[:place]:
+            raise ConfigurationInvalid(
+                f"Two {what}s are declared for the model's {name[:60]!r}.", field=one.title
+            )
     return wanted
 
 
@@ -204,7 +226,8 @@ def _with_layout(
     takes_file = own is not None and own.modality is Modality.FILE
     if takes_file and not declared.layout and declared.rate_parameter is None:
         return replace(merged, dtype=None, shape=None)
-    layout = _layout_over(_fitting_layout(merged), declared)
+    fitting = _fitting_layout(merged, flat=declared.layout.get("flatten") is True)
+    layout = _layout_over(fitting, declared)
     check_layout(merged.modality, layout, declared.title)
     made = layout_shape(merged.modality, layout)
     wanted = merged.shape
@@ -226,13 +249,16 @@ def _with_layout(
     )
 
 
-def _fitting_layout(parameter: Parameter) -> Layout:
+def _fitting_layout(parameter: Parameter, *, flat: bool) -> Layout:
     """Return the modality's layout, with what the tensor's dtype and shape say of it."""
     layout = default_layout(parameter.modality)
     dtype = parameter.dtype or layout.dtype
     low, high = _FULL_RANGES.get(dtype, (layout.low, layout.high))
     layout = replace(layout, dtype=dtype, low=low, high=high)
     shape = parameter.shape
+    if flat:
+        batch = "N" if len(shape or ("batch", None)) == 2 else ""
+        return replace(layout, axes=batch + layout.axes.removeprefix("N"))
     choices = _AXES[parameter.modality].get(len(shape or ()), ())
     if shape is None or not choices:
         return layout
@@ -294,12 +320,12 @@ def _modality(declared: DeclaredParameter) -> Modality | None:
 
 
 def _encoding(declared: DeclaredParameter, modality: Modality) -> str | None:
-    if declared.encoding is None:
+    """Return what files of it are; those of a medium without a word on it are the exact ones."""
+    if modality not in MEDIA and modality is not Modality.TEXT:
         return None
-    found = encoding_named(declared.encoding, declared.modality)
-    if modality in MEDIA or modality is Modality.TEXT:
-        return found.name
-    return None
+    if declared.encoding is None:
+        return _EXACT.get(modality)
+    return encoding_named(declared.encoding, declared.modality).name
 
 
 # --- contradictions -----------------------------------------------------------------------------
