@@ -25,11 +25,13 @@ if TYPE_CHECKING:
     from norman_jupyter.client.progress import Progress
     from norman_jupyter.client.results import InvokeResult
     from norman_jupyter.client.submissions import BlockingSubmission, Submission
+    from norman_jupyter.client.web import WebLimits
     from norman_jupyter.magics import load_ipython_extension, unload_ipython_extension
     from norman_protocol.errors import (
         BlobNotFound,
         BundleInvalid,
         Cancelled,
+        ConfigurationInvalid,
         Conflict,
         ExecutorUnavailable,
         Forbidden,
@@ -70,6 +72,7 @@ __all__ = [
     "BlockingSubmission",
     "BundleInvalid",
     "Cancelled",
+    "ConfigurationInvalid",
     "Conflict",
     "ExecutorUnavailable",
     "Forbidden",
@@ -109,6 +112,7 @@ __all__ = [
     "TrustRequired",
     "Unauthenticated",
     "VersionNotFound",
+    "WebLimits",
     "__version__",
     "load_ipython_extension",
     "unload_ipython_extension",
@@ -126,6 +130,7 @@ _HOMES = {
     "Progress": "norman_jupyter.client.progress",
     "BlockingSubmission": "norman_jupyter.client.submissions",
     "Submission": "norman_jupyter.client.submissions",
+    "WebLimits": "norman_jupyter.client.web",
     "load_ipython_extension": "norman_jupyter.magics",
     "unload_ipython_extension": "norman_jupyter.magics",
 }

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 from typing import Any, TypeVar
 
-from norman_jupyter.client.effects import Effect, Exchange, Pause, Send, Steps
+from norman_jupyter.client.effects import Effect, Exchange, Pause, Read, Send, Steps
 from norman_jupyter.client.local_asyncio import AsyncioLinks
 from norman_jupyter.client.rest_transport import AsyncioHttp
 
@@ -51,4 +52,16 @@ class AsyncioDriver:
         if isinstance(effect, Pause):
             await asyncio.sleep(effect.seconds)
             return None
+        if isinstance(effect, Read):
+            return await _read(effect)
         return await asyncio.to_thread(effect.run)
+
+
+async def _read(effect: Read) -> Any:
+    """Read a piece: a coroutine on this loop, which its stream belongs to, else in a thread."""
+    method = effect.stream.read
+    sizes = () if effect.size_bytes is None else (effect.size_bytes,)
+    if inspect.iscoroutinefunction(method):
+        return await method(*sizes)
+    piece = await asyncio.to_thread(method, *sizes)
+    return await piece if inspect.isawaitable(piece) else piece
