@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from norman_jupyter.client.asynchronous import Norman
     from norman_jupyter.client.blocking import BlockingNorman
     from norman_jupyter.client.loading import LoadedModel
+    from norman_jupyter.client.media import Media
     from norman_jupyter.client.progress import Progress
     from norman_jupyter.client.results import InvokeResult
     from norman_jupyter.client.submissions import BlockingSubmission, Submission
@@ -80,6 +81,7 @@ __all__ = [
     "InvokeResult",
     "LoadFailed",
     "LoadedModel",
+    "Media",
     "ModelFailed",
     "ModelNotFound",
     "NameInvalid",
@@ -112,6 +114,7 @@ _HOMES = {
     "BlockingNorman": "norman_jupyter.client.blocking",
     "InvokeResult": "norman_jupyter.client.results",
     "LoadedModel": "norman_jupyter.client.loading",
+    "Media": "norman_jupyter.client.media",
     "Norman": "norman_jupyter.client.asynchronous",
     "Progress": "norman_jupyter.client.progress",
     "BlockingSubmission": "norman_jupyter.client.submissions",
