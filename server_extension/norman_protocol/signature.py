@@ -138,7 +138,9 @@ def model_parameters(parameter: Parameter) -> tuple[Parameter, ...]:
     """Return what one parameter is to the model: itself, or a tensor and maybe its rate."""
     name = parameter.parameter or parameter.name
     if parameter.layout is None:
-        return (replace(parameter, name=name, parameter=None),)
+        # What has no layout is a file to the model, whatever it is to a person.
+        modality = Modality.FILE if parameter.modality in MEDIA else parameter.modality
+        return (replace(parameter, name=name, parameter=None, modality=modality),)
     tensor = Parameter(
         name=name,
         modality=Modality.TENSOR,

@@ -5,8 +5,12 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
+from norman_protocol.declaration import Declaration
+from norman_protocol.declared import declared_signature
+from norman_protocol.decoding import dump_json
 from norman_protocol.errors import (
     Conflict,
     InputInvalid,
@@ -25,8 +29,8 @@ from norman_protocol.messages import (
     Prediction,
     failure_from_error,
 )
-from norman_protocol.signature import Signature
-from norman_protocol.values import MAX_NAME_CHARACTERS
+from norman_protocol.signature import Signature, model_signature
+from norman_protocol.values import MAX_NAME_CHARACTERS, Value
 from norman_worker.capture import Capture
 from norman_worker.channel import Channel, encode_answer
 from norman_worker.runtimes import create_runtime
@@ -36,6 +40,7 @@ from norman_worker.tracebacks import Report, report_exception, shorten
 __all__ = [
     "Session",
     "check_names",
+    "default_values",
     "load_error",
     "predict_error",
     "resident_bytes",
@@ -50,6 +55,7 @@ class Session:
         self._capture = capture
         self._load_message: Load | None = None
         self._runtime: Runtime | None = None
+        self._defaults: Mapping[str, Value] = {}
 
     def serve(self) -> None:
         """Answer messages until there are no more.
@@ -82,8 +88,16 @@ class Session:
         started = time.perf_counter()
         try:
             runtime = create_runtime(message.runtime, _source(message))
-            signature = runtime.describe()
+            described = runtime.describe()
+            signature = declared_signature(
+                described, message.declaration, positional=runtime.POSITIONAL
+            )
             check_names(signature)
+            own = model_signature(signature)
+            check_names(own)
+            if message.declaration is not None:
+                runtime.adopt(own)
+                self._defaults = default_values(signature, message.declaration)
             runtime.load()
             answer = Loaded(
                 id=message.id,
@@ -106,7 +120,7 @@ class Session:
         self._capture.begin()
         started = time.perf_counter()
         try:
-            values = runtime.predict(message.values)
+            values = runtime.predict({**self._defaults, **message.values})
             model_s = time.perf_counter() - started
             logs = self._capture.end()
             answer = Prediction(id=message.id, model_s=model_s, logs=logs, values=values)
@@ -125,6 +139,16 @@ def _source(message: Load) -> Source:
         device=message.device,
         threads=message.threads,
     )
+
+
+def default_values(signature: Signature, declaration: Declaration) -> dict[str, Value]:
+    """Return the declared defaults by the model's own names; its code knows those of its own."""
+    declared = {one.title for one in declaration.inputs if one.default is not None}
+    return {
+        one.parameter or one.name: Value(kind="json", buffer=dump_json(one.default))
+        for one in signature.inputs
+        if one.name in declared
+    }
 
 
 def check_names(signature: Signature) -> None:

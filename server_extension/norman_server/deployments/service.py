@@ -223,12 +223,13 @@ class Deployments:
     # --- interpreter ------------------------------------------------------------------------
 
     async def _choose_interpreter(self, request: PublishRequest) -> str | None:
-        manifest = request.manifest
+        manifest, declaration = request.manifest, request.declaration
+        blobs = self._storage.blobs
         # In a thread: a manifest of thousands of files would hold the event loop for long.
         await self._storage.files.run(lambda: check_manifest(manifest))
         if await self._registry.missing([entry.digest for entry in manifest.files]):
             return None  # publish refuses it and names them all
-        found = await self._storage.files.run(lambda: find_format(manifest, self._storage.blobs))
+        found = await self._storage.files.run(lambda: find_format(manifest, blobs, declaration))
         # Before anything is said of interpreters: this is the question to answer first.
         require_trust(found, trusted=request.trust, path=request.origin.source_path or found.entry)
         return await self._interpreters.choose(found.runtime, request.origin.interpreter)
@@ -342,6 +343,7 @@ class Deployments:
             entry=record.entry,
             log_path=str(self._storage.home.log_path(record.id)),
             signature=record.signature,
+            declaration=record.declaration,
         )
         await session.request(message, Done)
 

@@ -13,6 +13,7 @@ from typing import BinaryIO, Final
 from norman_bundle.manifest import bundle_digest, check_manifest, parse_digest
 from norman_bundle.remotes import strip_credentials
 from norman_bundle.trust import require_trust
+from norman_protocol.declared import check_declaration
 from norman_protocol.errors import BundleInvalid
 from norman_protocol.frames import Buffer
 from norman_protocol.logs import clean_log
@@ -295,6 +296,8 @@ class Registry:
             The name, or a text of the request, is none.
         BundleInvalid
             The manifest is unsound, blobs are missing, or the format is unknown.
+        ConfigurationInvalid
+            What is declared contradicts itself.
         TrustRequired
             It runs code on load, and the request doesn't allow that.
         """
@@ -613,7 +616,7 @@ class Registry:
         interpreter: str | None,
     ) -> Publication:
         check_blobs(request.manifest, stored)
-        bundle_format = find_format(request.manifest, self._blobs)
+        bundle_format = find_format(request.manifest, self._blobs, request.declaration)
         shown = request.origin.source_path or bundle_format.entry
         require_trust(bundle_format, trusted=request.trust, path=shown)
         digest = bundle_digest(request.manifest)
@@ -623,12 +626,13 @@ class Registry:
             name=name,
             user=user,
             published_at=now,
-            identity=version_identity(digest, bundle_format, interpreter),
+            identity=version_identity(digest, bundle_format, interpreter, request.declaration),
             bundle_digest=digest,
             manifest=request.manifest,
             runtime=bundle_format.runtime,
             entry=bundle_format.entry,
             interpreter=interpreter,
+            declaration=request.declaration,
             size_bytes=sum(entry.size_bytes for entry in request.manifest.files),
             label=request.label,
             description=request.description,
@@ -644,6 +648,8 @@ def _check_request(request: PublishRequest) -> tuple[str, ...]:
     """Check a request by itself, and return the digests of its blobs, each once."""
     check_texts(request)
     check_manifest(request.manifest)
+    if request.declaration is not None:
+        check_declaration(request.declaration)
     return tuple(dict.fromkeys(entry.digest for entry in request.manifest.files))
 
 

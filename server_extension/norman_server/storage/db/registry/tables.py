@@ -72,6 +72,8 @@ versions = Table(
     Column("entry", Text, nullable=False),
     Column("interpreter", Text),
     Column("signature", Json),
+    # What the configuration says of it, None where there was none.
+    Column("declaration", Json),
     Column("manifest", ManifestJson, nullable=False),
     Column("size_bytes", BigInteger, nullable=False),
     Column("load_s", Float),
