@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from norman_jupyter.client.catalogue import Catalogue
 from norman_jupyter.client.discovery import Target
@@ -64,6 +64,7 @@ from norman_protocol.identifiers import new_id
 from norman_protocol.messages import Failure, InvocationState, Invoke, Message, Result
 from norman_protocol.references import parse_name, parse_reference
 from norman_protocol.rest import (
+    API_PATH,
     FRAME_MEDIA_TYPE,
     InvocationDetail,
     InvocationPage,
@@ -157,7 +158,7 @@ class Core:
             id=f"{next(self._ids):x}", reference=text, timeout_s=timeout_s, values=values
         )
         result, latency_s = yield from self._deliver(message)
-        return read_result(result, latency_s)
+        return read_result(result, latency_s, self._record_link(result))
 
     def _deliver(self, message: Invoke) -> Steps[tuple[Result, float]]:
         """Bring a call to the model, waiting out a restart of the executor."""
@@ -376,7 +377,7 @@ class Core:
             question = dataclasses.replace(question, accept=FRAME_MEDIA_TYPE)
             answer = yield from self._patiently(question)
             if answer.status != _GOES_ON:
-                return _read_call(answer)
+                return self._read_call(answer)
             if left_s <= _RESULT_WAIT_S:
                 raise TimedOut(
                     f"The invocation {invocation_id} goes on after {timeout_s:g} s. Wait again, or "
@@ -406,7 +407,22 @@ class Core:
             accept=FRAME_MEDIA_TYPE,
             answer_timeout_s=_DEADLINE_GRACE_S + (limit_s or _LONGEST_CALL_S),
         )
-        return _read_call((yield from self._call(request)))
+        return self._read_call((yield from self._call(request)))
+
+    def _read_call(self, answer: HttpAnswer) -> InvokeResult:
+        message = read_message(answer)
+        if not isinstance(message, Result):
+            raise ProtocolViolation(f"A call was answered with {type(message).__name__}.")
+        # It may have ended long ago: the time it took is the server's to tell.
+        return read_result(message, message.timings.total_s, self._record_link(message))
+
+    def _record_link(self, result: Result) -> str | None:
+        """Return where the page that shows the notebook finds the record of a call."""
+        target = self._target
+        if target is None or not target.is_ours:
+            return None
+        # Without scheme and host: the browser may know the server by others than we do.
+        return f"{urlsplit(target.url).path}{API_PATH}/{_invocation_path(result.invocation_id)}"
 
     def _patiently(self, request: HttpRequest) -> Steps[HttpAnswer]:
         """Send what may be sent twice, waiting out a restart of the server or its executor."""
@@ -515,14 +531,6 @@ def _encode(objects: Mapping[str, Any]) -> Steps[dict[str, Value]]:
 
 def _invocation_path(invocation_id: str) -> str:
     return f"invocations/{quote(invocation_id, safe='')}"
-
-
-def _read_call(answer: HttpAnswer) -> InvokeResult:
-    message = read_message(answer)
-    if not isinstance(message, Result):
-        raise ProtocolViolation(f"A call was answered with {type(message).__name__}.")
-    # It may have ended long ago: the time it took is the server's to tell.
-    return read_result(message, message.timings.total_s)
 
 
 def _no_link(error: LinkUnavailable) -> NormanError:

@@ -108,8 +108,15 @@ class InvokeResult(Mapping[str, Any]):
         return render_result(self)
 
 
-def read_result(result: Result, latency_s: float) -> InvokeResult:
+def read_result(
+    result: Result, latency_s: float, record_link: str | None = None
+) -> InvokeResult:
     """Turn the message into what the caller gets.
+
+    Parameters
+    ----------
+    record_link
+        Where a browser that shows the notebook finds the record.
 
     Raises
     ------
@@ -123,6 +130,8 @@ def read_result(result: Result, latency_s: float) -> InvokeResult:
         latency_ms=latency_s * 1e3,
         timings=_split_latency(result.timings, latency_s),
         logs=result.logs,
+        labels=result.labels,
+        record_link=record_link,
     )
 
 
