@@ -47,6 +47,7 @@ _AXES: Final[dict[Modality, dict[int, tuple[str, ...]]]] = {
     Modality.AUDIO: {1: ("T",), 2: ("CT",), 3: ("NCT",)},
     Modality.VIDEO: {3: ("THW",), 4: ("TCHW", "THWC"), 5: ("NTCHW", "NTHWC")},
 }
+_EXACT: Final = {Modality.IMAGE: "png", Modality.AUDIO: "wav", Modality.VIDEO: "mp4"}
 _LAYOUT_FIELDS: Final = tuple(field.name for field in fields(Layout))
 
 
@@ -148,9 +149,13 @@ def _own_names(
                 field=declared[len(own)].title,
             )
         return list(own[: len(wanted)])
-    for name, one in zip(wanted, declared, strict=True):
+    for place, (name, one) in enumerate(zip(wanted, declared, strict=True)):
         if name not in own:
             raise _unknown(name, one.title, own, what)
+        if name in wanted[:place]:
+            raise ConfigurationInvalid(
+                f"Two {what}s are declared for the model's {name[:60]!r}.", field=one.title
+            )
     return wanted
 
 
@@ -204,7 +209,8 @@ def _with_layout(
     takes_file = own is not None and own.modality is Modality.FILE
     if takes_file and not declared.layout and declared.rate_parameter is None:
         return replace(merged, dtype=None, shape=None)
-    layout = _layout_over(_fitting_layout(merged), declared)
+    fitting = _fitting_layout(merged, flat=declared.layout.get("flatten") is True)
+    layout = _layout_over(fitting, declared)
     check_layout(merged.modality, layout, declared.title)
     made = layout_shape(merged.modality, layout)
     wanted = merged.shape
@@ -226,13 +232,16 @@ def _with_layout(
     )
 
 
-def _fitting_layout(parameter: Parameter) -> Layout:
+def _fitting_layout(parameter: Parameter, *, flat: bool) -> Layout:
     """Return the modality's layout, with what the tensor's dtype and shape say of it."""
     layout = default_layout(parameter.modality)
     dtype = parameter.dtype or layout.dtype
     low, high = _FULL_RANGES.get(dtype, (layout.low, layout.high))
     layout = replace(layout, dtype=dtype, low=low, high=high)
     shape = parameter.shape
+    if flat:
+        batch = "N" if len(shape or ("batch", None)) == 2 else ""
+        return replace(layout, axes=batch + layout.axes.removeprefix("N"))
     choices = _AXES[parameter.modality].get(len(shape or ()), ())
     if shape is None or not choices:
         return layout
@@ -294,12 +303,12 @@ def _modality(declared: DeclaredParameter) -> Modality | None:
 
 
 def _encoding(declared: DeclaredParameter, modality: Modality) -> str | None:
-    if declared.encoding is None:
+    """Return what files of it are; those of a medium without a word on it are the exact ones."""
+    if modality not in MEDIA and modality is not Modality.TEXT:
         return None
-    found = encoding_named(declared.encoding, declared.modality)
-    if modality in MEDIA or modality is Modality.TEXT:
-        return found.name
-    return None
+    if declared.encoding is None:
+        return _EXACT.get(modality)
+    return encoding_named(declared.encoding, declared.modality).name
 
 
 # --- contradictions -----------------------------------------------------------------------------

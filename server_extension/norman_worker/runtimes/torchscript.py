@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Mapping
 from typing import Any, ClassVar, Final
 
@@ -113,7 +114,10 @@ class TorchScriptRuntime(Runtime):
         if self.source.threads:
             torch.set_num_threads(self.source.threads)
         try:
-            return torch.jit.load(str(path), map_location=self.source.device)
+            with warnings.catch_warnings():
+                # That newer ways exist is for who saves a program, not for each start of it.
+                warnings.filterwarnings("ignore", message="`torch.jit", category=DeprecationWarning)
+                return torch.jit.load(str(path), map_location=self.source.device)
         except (RuntimeError, ValueError) as error:
             text = shorten(hide_paths(str(error), self.source.files), 2_000)
             raise LoadFailed(

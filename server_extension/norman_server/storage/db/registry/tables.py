@@ -36,7 +36,7 @@ __all__ = [
 ]
 
 MIGRATIONS: Final = Migrations(
-    name="norman.db", folder=Path(__file__).parent / "migrations", head="0004"
+    name="norman.db", folder=Path(__file__).parent / "migrations", head="0005"
 )
 
 metadata = MetaData(naming_convention=NAMING)
