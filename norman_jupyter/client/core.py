@@ -30,6 +30,7 @@ from norman_jupyter.client.handover import Handover, connect_handover
 from norman_jupyter.client.inputs import check_timeout, encode_inputs, is_slow, merge_inputs
 from norman_jupyter.client.local import LinkUnavailable
 from norman_jupyter.client.metering import OnProgress
+from norman_jupyter.client.pictures import PictureInputs
 from norman_jupyter.client.progress import Progress
 from norman_jupyter.client.rest import (
     get_request,
@@ -50,6 +51,7 @@ from norman_protocol.errors import (
     BundleInvalid,
     Conflict,
     ExecutorUnavailable,
+    InputInvalid,
     Interrupted,
     ModelNotFound,
     NormanError,
@@ -139,6 +141,7 @@ class Core:
         self._target: Target | None = None
         self._greeted: Target | None = None
         self._ids = itertools.count(1)
+        self._pictures = PictureInputs()
         self.catalogue = Catalogue(self._call)
 
     # --- calls --------------------------------------------------------------------------------
@@ -153,11 +156,18 @@ class Core:
         """Call a version."""
         text = str(parse_reference(reference))
         timeout_s = check_timeout(timeout_s)
-        values = yield from _encode(merge_inputs(inputs, named))
-        message = Invoke(
-            id=f"{next(self._ids):x}", reference=text, timeout_s=timeout_s, values=values
-        )
-        result, latency_s = yield from self._deliver(message)
+        objects = merge_inputs(inputs, named)
+        for tries_left in range(len(objects), -1, -1):  # each may teach us of one input
+            values = yield from _encode(objects, self._pictures.of(text))
+            message = Invoke(
+                id=f"{next(self._ids):x}", reference=text, timeout_s=timeout_s, values=values
+            )
+            try:
+                result, latency_s = yield from self._deliver(message)
+                break
+            except InputInvalid as error:  # refused before it was accepted
+                if not tries_left or not self._pictures.learn(text, error, objects):
+                    raise
         return read_result(result, latency_s, self._record_link(result))
 
     def _deliver(self, message: Invoke) -> Steps[tuple[Result, float]]:
@@ -354,7 +364,7 @@ class Core:
             id="",
             reference=str(parse_reference(reference)),
             timeout_s=check_timeout(timeout_s),
-            values=(yield from _encode(merge_inputs(inputs, named))),
+            values=(yield from _encode(merge_inputs(inputs, named), self._pictures.of(reference))),
         )
         # With a key of its own in any case: a connection that is lost is then no question.
         key = new_id() if idempotency_key is None else idempotency_key
@@ -523,10 +533,10 @@ class Core:
         raise error
 
 
-def _encode(objects: Mapping[str, Any]) -> Steps[dict[str, Value]]:
-    if is_slow(objects):
-        return (yield from work(partial(encode_inputs, objects)))
-    return encode_inputs(objects)
+def _encode(objects: Mapping[str, Any], pictures: frozenset[str]) -> Steps[dict[str, Value]]:
+    if is_slow(objects, pictures):
+        return (yield from work(partial(encode_inputs, objects, pictures)))
+    return encode_inputs(objects, pictures)
 
 
 def _invocation_path(invocation_id: str) -> str:

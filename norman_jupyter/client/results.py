@@ -108,9 +108,7 @@ class InvokeResult(Mapping[str, Any]):
         return render_result(self)
 
 
-def read_result(
-    result: Result, latency_s: float, record_link: str | None = None
-) -> InvokeResult:
+def read_result(result: Result, latency_s: float, record_link: str | None = None) -> InvokeResult:
     """Turn the message into what the caller gets.
 
     Parameters
