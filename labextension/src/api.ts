@@ -815,12 +815,15 @@ export interface components {
          *     inputs, outputs
          *         In the order of the model's own where that has no names. Inputs and outputs of the model
          *         that are not among them keep their own names.
+         *     output_format
+         *         What tensors become where a caller asks for bytes: a ``.npy`` file (``binary``) or JSON.
          */
         readonly Declaration: {
             readonly runtime?: string | null;
             readonly entry?: string | null;
             readonly inputs?: readonly components["schemas"]["DeclaredParameter"][];
             readonly outputs?: readonly components["schemas"]["DeclaredParameter"][];
+            readonly output_format?: ("binary" | "json" | "text") | null;
         };
         /**
          * @description What is said of one input or output; what is None or empty is left to the model.

@@ -7,14 +7,23 @@ import itertools
 import math
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 from urllib.parse import quote, urlsplit
 
+from norman_jupyter.client.assets import collect_assets, staging_folder
 from norman_jupyter.client.catalogue import Catalogue
+from norman_jupyter.client.dictionaries import (
+    DictionaryCall,
+    check_titles,
+    output_bytes,
+    read_call,
+    read_input,
+)
 from norman_jupyter.client.discovery import Target
 from norman_jupyter.client.effects import (
     HttpAnswer,
@@ -45,10 +54,12 @@ from norman_jupyter.client.rest import (
 )
 from norman_jupyter.client.results import InvokeResult, read_result
 from norman_jupyter.client.transfer import transfer_bundle
-from norman_jupyter.packaging.folders import default_name, open_bundle
+from norman_jupyter.client.web import WebLimits
+from norman_jupyter.packaging.configuration import join_layers, read_layer
+from norman_jupyter.packaging.opening import Opened, open_configured
 from norman_jupyter.packaging.origin import collect_origin
 from norman_protocol.errors import (
-    BundleInvalid,
+    ConfigurationInvalid,
     Conflict,
     ExecutorUnavailable,
     InputInvalid,
@@ -84,11 +95,14 @@ from norman_protocol.rest import (
 from norman_protocol.values import Value
 
 if TYPE_CHECKING:
-    from norman_jupyter.client.loading import LoadedModel
+    from norman_jupyter.client.loaded import LoadedModel
 
-__all__ = ["Core", "PathLike", "Transport"]
+__all__ = ["Configured", "Core", "PathLike", "PublishOptions", "Transport"]
 
 T = TypeVar("T")
+Configured: TypeAlias = Mapping[str, Any] | str | os.PathLike[str]
+"""A configuration: a dictionary, or the path of a TOML or JSON file."""
+
 Transport: TypeAlias = Literal["auto", "local", "rest"]
 PathLike: TypeAlias = str | os.PathLike[str]
 
@@ -106,6 +120,16 @@ _GOES_ON = 202
 _UNAVAILABLE = 503
 
 _ROUTING_CODES = (ModelNotFound.code, VersionNotFound.code, NotReady.code)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublishOptions:
+    """What the caller of an upload decides, beside what is said of the model."""
+
+    trust: bool = False
+    activate: bool = True
+    origin: Origin | None = None
+    on_progress: OnProgress | None = None
 
 
 class Core:
@@ -170,6 +194,28 @@ class Core:
                     raise
         return read_result(result, latency_s, self._record_link(result))
 
+    def invoke_dictionary(
+        self, dictionary: Mapping[str, Any], timeout_s: float | None, limits: WebLimits
+    ) -> Steps[tuple[DictionaryCall, dict[str, bytes]]]:
+        """Call a version as a dictionary of the Norman SDK asks, and give its outputs as bytes."""
+        call = read_call(dictionary)
+        timeout_s = check_timeout(timeout_s)
+        version = yield from self.version(call.reference)
+        check_titles(call, version)
+        values: dict[str, Value] = {}
+        for given in call.inputs:
+            values[given.title] = yield from read_input(given, limits)
+        message = Invoke(
+            id=f"{next(self._ids):x}", reference=call.reference, timeout_s=timeout_s, values=values
+        )
+        result, _ = yield from self._deliver(message)
+        declared = version.declaration
+        wanted = None if declared is None else declared.output_format
+        outputs: dict[str, bytes] = {}
+        for title, value in result.values.items():
+            outputs[title] = yield from work(partial(output_bytes, value, wanted))
+        return call, outputs
+
     def _deliver(self, message: Invoke) -> Steps[tuple[Result, float]]:
         """Bring a call to the model, waiting out a restart of the executor."""
         begun = started = self._clock()
@@ -233,41 +279,58 @@ class Core:
         self,
         source: PathLike,
         *,
-        name: str | None,
-        label: str | None,
-        description: str | None,
-        long_description: str | None,
-        tags: Iterable[str],
-        trust: bool,
-        activate: bool,
-        origin: Origin | None,
-        on_progress: OnProgress | None,
+        config: Configured | None,
+        keywords: Mapping[str, Any],
+        options: PublishOptions,
     ) -> Steps[VersionDetail]:
         """Upload a file or folder as a new version."""
-        if not isinstance(source, (str, os.PathLike)):
-            raise BundleInvalid(
-                f"A path is uploaded (text or Path), not a {type(source).__qualname__}."
+        opened = yield from work(
+            partial(
+                open_configured, source, config=config, keywords=keywords, trusted=options.trust
             )
-        chosen = parse_name(name) if name is not None else None
-        bundle = yield from work(partial(open_bundle, source, trusted=trust))
-        if chosen is None:
-            chosen = default_name(bundle.source)
+        )
+        return (yield from self._publish(opened, opened.bundle.source, options))
+
+    def upload_model(self, config: Configured, options: PublishOptions) -> Steps[VersionDetail]:
+        """Upload a model whose files a dictionary names."""
+        configuration = yield from work(lambda: join_layers([read_layer(config)]))
+        if configuration.name is None:
+            raise ConfigurationInvalid("The configuration has no 'name'.", field="name")
+        name = parse_name(configuration.name)
+        with staging_folder() as folder:
+            bundle, declaration = yield from collect_assets(
+                configuration.assets, configuration.declaration, folder, trusted=options.trust
+            )
+            configuration = dataclasses.replace(configuration, declaration=declaration)
+            opened = Opened(name=name, bundle=bundle, configuration=configuration)
+            return (yield from self._publish(opened, None, options))
+
+    def _publish(
+        self, opened: Opened, source: Path | None, options: PublishOptions
+    ) -> Steps[VersionDetail]:
         yield from self._greet(self._target or (yield from self._find()))
+        origin = options.origin
         if origin is None:
-            origin = yield from work(partial(collect_origin, bundle.source))
+            origin = yield from work(partial(collect_origin, source))
+        said = opened.configuration
         request = PublishRequest(
             manifest=Manifest(files=()),
-            label=label,
-            description=description,
-            long_description=long_description,
-            tags=(tags,) if isinstance(tags, str) else tuple(tags),
-            trust=trust,
-            activate=activate,
+            label=said.label,
+            description=said.description,
+            long_description=said.long_description,
+            tags=said.tags,
+            trust=options.trust,
+            activate=options.activate,
             origin=origin,
+            declaration=said.declaration,
         )
-        tell = on_progress or _tell_nobody
+        tell = options.on_progress or _tell_nobody
         connect = self._connect_handover
-        return (yield from transfer_bundle(self._call, connect, bundle, chosen, request, tell))
+        return (
+            yield from transfer_bundle(
+                self._call, connect, opened.bundle, opened.name, request, tell
+            )
+        )
 
     def _connect_handover(self) -> Handover | None:
         """Connect for files to be given by descriptor, where they may be; blocks."""

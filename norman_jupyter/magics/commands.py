@@ -147,6 +147,14 @@ def _invoke(arguments: Arguments, context: Context) -> Outcome:
 def _models(arguments: Arguments, context: Context) -> Outcome:
     word = arguments.option("--search")
     search = None if word is None else resolve_text(word, context.namespace, what="--search")
+    return _found(search, context)
+
+
+def _search(arguments: Arguments, context: Context) -> Outcome:
+    return _found(resolve_text(arguments.positionals[0], context.namespace, what="TEXT"), context)
+
+
+def _found(search: str | None, context: Context) -> Outcome:
     page = context.connection.use(lambda client: client.models(search=search))
     if not search:
         return Outcome(value=page)
@@ -192,6 +200,7 @@ RUNNERS: Mapping[str, Runner] = {
     "invoke": _invoke,
     "logs": _logs,
     "models": _models,
+    "search": _search,
     "show": _show,
     "status": _status,
     "upload": _upload,

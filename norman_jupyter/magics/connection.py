@@ -116,6 +116,9 @@ class Client(Protocol):
     ) -> InvokeResult:
         """Run the inputs of an invocation again."""
 
+    def cancel(self, id: str, /) -> InvocationDetail:  # noqa: A002 - the field's own name
+        """End a call."""
+
     def status(self) -> ServerStatus:
         """Return the server's state."""
 

@@ -122,7 +122,9 @@ class NormanMagics(Magics):
 
     def _run(self, line: str, local_variables: dict[str, Any]) -> Any:
         from norman_jupyter.magics.commands import RUNNERS
+        from norman_jupyter.magics.documents import json_document
         from norman_jupyter.magics.manual import command_help, overview
+        from norman_jupyter.magics.options import JSON_FLAG
         from norman_jupyter.magics.parsing import parse
         from norman_jupyter.magics.words import split_words
 
@@ -137,7 +139,10 @@ class NormanMagics(Magics):
         outcome = RUNNERS[arguments.command.name](arguments, self._context(local_variables))
         if arguments.command.changes:
             self._facts.forget()
-        if is_silent or outcome.is_shown:
+        is_printed = JSON_FLAG in arguments.flags and not is_silent
+        if is_printed:
+            sys.stdout.write(json_document(outcome.value) + "\n")
+        if is_silent or is_printed or outcome.is_shown:
             self._shown = (self._shell.execution_count, outcome.value)
         return outcome.value
 

@@ -2,18 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
-__all__ = ["COMMANDS", "HELP_FLAG", "Command", "Option", "Positional", "find_command"]
+__all__ = [
+    "COMMANDS",
+    "HELP_FLAG",
+    "JSON_FLAG",
+    "SHELL_COMMANDS",
+    "Command",
+    "Option",
+    "Place",
+    "Positional",
+    "find_command",
+]
 
 Content: TypeAlias = Literal[
-    "text", "path", "model", "reference", "servable", "bindings", "alias", "invocation", "state"
+    "text",
+    "path",
+    "model",
+    "reference",
+    "servable",
+    "bindings",
+    "alias",
+    "invocation",
+    "state",
+    "shell",
 ]
 """What an argument holds, and thereby what completes it."""
 
+Place: TypeAlias = Literal["notebook", "shell"]
+"""Where a line is typed: behind ``%norman``, or behind ``norman``."""
+
 HELP_FLAG = "--help"
+JSON_FLAG = "--json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,29 +59,56 @@ class Positional:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Option:
-    """An argument known by its name; a flag where it has no ``metavar``."""
+    """An argument known by its name; a flag where it has no ``metavar``.
+
+    Attributes
+    ----------
+    short
+        Another name, of one letter, such as ``-f``.
+    place
+        The only place that has it; None: both.
+    common
+        Whether every command has it: usage lines leave it out.
+    """
 
     name: str
     help: str
     metavar: str | None = None
     content: Content = "text"
     repeatable: bool = False
+    short: str | None = None
+    place: Place | None = None
+    common: bool = False
 
     @property
     def usage(self) -> str:
         """How it is written in a usage line."""
-        text = f"[{self.heading}]"
+        name = self.short or self.name
+        text = f"[{name}]" if self.metavar is None else f"[{name} {self.metavar}]"
         return f"{text}…" if self.repeatable else text
 
     @property
     def heading(self) -> str:
         """Its name, with what it takes."""
-        return self.name if self.metavar is None else f"{self.name} {self.metavar}"
+        name = self.name if self.short is None else f"{self.short}, {self.name}"
+        return name if self.metavar is None else f"{name} {self.metavar}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
-    """One subcommand of ``%norman``; ``changes`` says that TAB has to ask the server anew."""
+    """One subcommand.
+
+    Attributes
+    ----------
+    changes
+        Whether TAB has to ask the server anew after it.
+    answers
+        Whether there is an answer that ``--json`` prints.
+    place
+        The only place that has it; None: both.
+    shell_details, shell_examples
+        In a shell in place of ``details`` and ``examples``, where those don't hold there.
+    """
 
     name: str
     summary: str
@@ -67,12 +117,17 @@ class Command:
     options: tuple[Option, ...] = ()
     examples: tuple[str, ...] = ()
     changes: bool = False
+    answers: bool = True
+    place: Place | None = None
+    shell_details: str | None = None
+    shell_examples: tuple[str, ...] | None = None
 
     @property
     def usage(self) -> str:
         """The usage line, without the program's name."""
         places = [positional.usage for positional in self.positionals]
-        return " ".join([self.name, *places, *(option.usage for option in self.options)])
+        options = [option.usage for option in self.options if not option.common]
+        return " ".join([self.name, *places, *options])
 
     @property
     def options_by_name(self) -> Mapping[str, Option]:
@@ -90,6 +145,25 @@ _MODEL = Positional(name="MODEL", help="the name of a model", content="model")
 
 _LIMIT = Option(name="--limit", metavar="N", help="show so many; by default 20")
 
+_HOME = Option(
+    name="--home",
+    metavar="FOLDER",
+    content="path",
+    place="shell",
+    help="the home of a server that doesn't run; by default that of this user",
+)
+
+_OUTPUT = Option(
+    name="--output",
+    short="-o",
+    metavar="NAME=FILE",
+    content="path",
+    repeatable=True,
+    place="shell",
+    help="write this output to a file (- is standard output); NAME= may be left out where there "
+    "is one output. An array becomes .npy where the file's name ends so, else JSON",
+)
+
 _VALUES = """\
 A value is, in this order:
   the name of a variable     image=img          the object itself is sent
@@ -101,7 +175,19 @@ A value is, in this order:
   quotes                     text="42"          text for certain
 For an input of text, a file is the text in it (UTF-8): text=@notes.txt."""
 
-COMMANDS: tuple[Command, ...] = (
+_SHELL_VALUES = """\
+What the input takes decides how a value is read:
+  text                       text=hello         as it stands, also text=42
+  an image, sound or file    image=seven.png    the path of a file
+  a number, list, anything   top=3  sizes='[1, 2]'  loud=true   JSON, else text
+  @path                      notes=@notes.txt   a file for certain; @- is standard input
+  -                          norman invoke digits - < inputs.json
+                             every input from a JSON object on standard input
+Where standard output is a terminal, the outputs are shown. Elsewhere a single output is
+written as it is (a file its bytes, text its characters, anything else JSON), several as a JSON
+object. Bytes never go to a terminal."""
+
+_TABLE: tuple[Command, ...] = (
     Command(
         name="upload",
         summary="Upload a model and serve it as a new version",
@@ -163,10 +249,17 @@ COMMANDS: tuple[Command, ...] = (
                 metavar="S",
                 help="give up after so many seconds, waiting in the queue included",
             ),
+            _OUTPUT,
         ),
         examples=(
             "%norman invoke digits image=img",
             "result = %norman invoke digits@2 image={X_test[:10]} --timeout 5",
+        ),
+        shell_details=_SHELL_VALUES,
+        shell_examples=(
+            "norman invoke answer text=hello",
+            "norman invoke reverse image=@cat.png --output tac.png",
+            "norman invoke digits@2 image='[[0, 1, 2]]' --json",
         ),
     ),
     Command(
@@ -190,6 +283,10 @@ COMMANDS: tuple[Command, ...] = (
             "%norman download digits@2",
             "folder = %norman download digits ./digits-as-served",
         ),
+        shell_examples=(
+            "norman download digits@2",
+            "norman download digits ./digits-as-served",
+        ),
     ),
     Command(
         name="models",
@@ -206,6 +303,17 @@ COMMANDS: tuple[Command, ...] = (
         examples=("%norman models", "%norman models --search digit"),
     ),
     Command(
+        name="search",
+        summary="List the models that a text is said of, as models --search does",
+        positionals=(
+            Positional(
+                name="TEXT",
+                help="a part of a name, or of a label, description or tag of a version",
+            ),
+        ),
+        examples=("%norman search digit",),
+    ),
+    Command(
         name="show",
         summary="Show a model, a version, or a recorded call",
         details=(
@@ -220,6 +328,7 @@ COMMANDS: tuple[Command, ...] = (
             ),
         ),
         examples=("%norman show digits", "%norman show digits@2", "%norman show {result.id}"),
+        shell_examples=("norman show digits", "norman show digits@2"),
     ),
     Command(
         name="versions",
@@ -361,11 +470,19 @@ COMMANDS: tuple[Command, ...] = (
                 content="servable",
                 help="run them with this version; by default with the one that was called",
             ),
+            _OUTPUT,
         ),
         examples=(
             "%norman replay {result.id}",
             "%norman replay 01a1fb8fa5db7da8850699b9950daea1 --with digits@2",
         ),
+        shell_examples=("norman replay 01a1fb8fa5db7da8850699b9950daea1 --with digits@2",),
+    ),
+    Command(
+        name="cancel",
+        summary="End a call that is queued or running, whoever made it",
+        positionals=(Positional(name="ID", help="the invocation's id", content="invocation"),),
+        examples=("%norman cancel 01a1fb8fa5db7da8850699b9950daea1",),
     ),
     Command(
         name="rm",
@@ -421,9 +538,16 @@ COMMANDS: tuple[Command, ...] = (
             "soon is a note, what keeps something from working an error. In a shell, norman\n"
             "doctor does the same, also while no server runs."
         ),
+        shell_details=(
+            "Files, databases, versions, processes, sockets, disk. What is in order by itself\n"
+            "soon is a note, what keeps something from working an error. The running server\n"
+            "examines its home itself; where none runs, this process does. It exits with 0 where\n"
+            "all is well, 1 where something isn't, 2 where it couldn't be told."
+        ),
         options=(
             Option(name="--repair", help="mend what can be mended without losing anything"),
             Option(name="--deep", help="read every stored byte"),
+            _HOME,
         ),
         examples=("%norman doctor", "%norman doctor --repair"),
     ),
@@ -431,17 +555,121 @@ COMMANDS: tuple[Command, ...] = (
         name="logs",
         summary="Show what a version has written while loading and serving",
         positionals=(_REFERENCE,),
+        options=(
+            Option(
+                name="--follow",
+                short="-f",
+                place="shell",
+                help="go on showing what is written, until Ctrl-C",
+            ),
+        ),
         examples=("%norman logs digits",),
+        shell_examples=("norman logs digits", "norman logs -f digits | grep -i error"),
     ),
     Command(
         name="status",
         summary="Show the server: what runs, and on what",
         examples=("%norman status",),
     ),
+    Command(
+        name="serve",
+        summary="Start a Jupyter server with Norman and without JupyterLab",
+        positionals=(
+            Positional(
+                name="OPTION",
+                help="goes to the server as it is: norman serve --help lists them",
+                repeatable=True,
+                required=False,
+            ),
+        ),
+        answers=False,
+        place="shell",
+        shell_examples=("norman serve --port 8890",),
+    ),
+    Command(
+        name="restore",
+        summary="Put the newest sound backup in the place of a damaged database",
+        details="No server may run meanwhile. The damaged file is kept.",
+        positionals=(
+            Positional(
+                name="BACKUP",
+                help="name of a backup; by default the newest sound one",
+                required=False,
+            ),
+        ),
+        options=(Option(name="--list", help="only list the backups"), _HOME),
+        answers=False,
+        place="shell",
+        shell_examples=("norman restore --list", "norman restore"),
+    ),
+    Command(
+        name="completion",
+        summary="Print the script by which a shell completes norman at TAB",
+        details=(
+            'bash:  eval "$(norman completion bash)"     in ~/.bashrc\n'
+            'zsh:   eval "$(norman completion zsh)"      in ~/.zshrc, after compinit\n'
+            "fish:  norman completion fish | source       in ~/.config/fish/config.fish"
+        ),
+        positionals=(Positional(name="SHELL", help="bash, zsh or fish", content="shell"),),
+        answers=False,
+        place="shell",
+        shell_examples=("norman completion bash",),
+    ),
 )
 
+_JSON = Option(
+    name=JSON_FLAG, common=True, help="print the answer as one JSON document, as REST gives it"
+)
 
-def find_command(name: str) -> Command | None:
+_COMMON = (
+    Option(
+        name="--url",
+        metavar="URL",
+        common=True,
+        help="the server; by default the one that is found",
+    ),
+    Option(
+        name="--token-env",
+        metavar="NAME",
+        common=True,
+        help="the environment variable that holds the server's token",
+    ),
+    Option(name="--debug", common=True, help="show the traceback of an error"),
+)
+"""What every command takes in a shell that asks a server."""
+
+
+def _commands_in(place: Place) -> tuple[Command, ...]:
+    return tuple(_as_in(place, command) for command in _TABLE if command.place in (None, place))
+
+
+def _as_in(place: Place, command: Command) -> Command:
+    options = tuple(option for option in command.options if option.place in (None, place))
+    if command.answers:
+        options += (_JSON,)
+    if place == "notebook":
+        return replace(command, options=options)
+    asks = command.place is None
+    examples = command.shell_examples
+    if examples is None:
+        examples = tuple(example.removeprefix("%") for example in command.examples)
+    details = command.details if command.shell_details is None else command.shell_details
+    return replace(
+        command,
+        options=options + (_COMMON if asks else _COMMON[-1:]),
+        details=details.replace("%norman", "norman"),
+        examples=examples,
+    )
+
+
+COMMANDS = _commands_in("notebook")
+"""What ``%norman`` knows."""
+
+SHELL_COMMANDS = _commands_in("shell")
+"""What ``norman`` knows in a shell."""
+
+
+def find_command(name: str, commands: Sequence[Command] = COMMANDS) -> Command | None:
     """Return the command of that name, or None.
 
     Examples
@@ -449,4 +677,4 @@ def find_command(name: str) -> Command | None:
     >>> find_command("models").summary
     'List the models'
     """
-    return next((command for command in COMMANDS if command.name == name), None)
+    return next((command for command in commands if command.name == name), None)

@@ -45,8 +45,17 @@ class Arguments:
         return words[-1] if words else None
 
 
-def parse(words: Sequence[Word]) -> Arguments:
+def parse(
+    words: Sequence[Word], *, commands: Sequence[Command] = COMMANDS, program: str = "%norman"
+) -> Arguments:
     """Read the words of one line.
+
+    Parameters
+    ----------
+    commands
+        Those that there are.
+    program
+        What the line begins with, for errors.
 
     Raises
     ------
@@ -63,15 +72,15 @@ def parse(words: Sequence[Word]) -> Arguments:
     if not words or words[0].text in _HELP:
         return Arguments(command=None, wants_help=True)
     if words[0].text == "help":
-        command = find_command(words[1].text) if len(words) > 1 else None
+        command = find_command(words[1].text, commands) if len(words) > 1 else None
         return Arguments(command=command, wants_help=True)
-    command = find_command(words[0].text)
+    command = find_command(words[0].text, commands)
     if command is None:
-        raise _unknown_command(words[0].text)
-    positionals, options, flags = _sort(command, words[1:])
+        raise _unknown_command(words[0].text, commands, program)
+    positionals, options, flags = _sort(command, words[1:], program)
     if flags & _HELP:
         return Arguments(command=command, wants_help=True)
-    _check_places(command, positionals)
+    _check_places(command, positionals, program)
     return Arguments(
         command=command,
         positionals=tuple(positionals),
@@ -81,7 +90,7 @@ def parse(words: Sequence[Word]) -> Arguments:
 
 
 def _sort(
-    command: Command, words: Sequence[Word]
+    command: Command, words: Sequence[Word], program: str
 ) -> tuple[list[Word], dict[str, list[Word]], set[str]]:
     positionals: list[Word] = []
     options: dict[str, list[Word]] = {}
@@ -97,23 +106,23 @@ def _sort(
             break
         else:
             name, value = word.partition("=") or (word.text, None)
-            option = _find_option(command, name)
+            option = _find_option(command, name, program)
             if option.metavar is None:
                 _set_flag(option, value, flags)
             else:
-                given = options.setdefault(name, [])
+                given = options.setdefault(option.name, [])
                 if given and not option.repeatable:
-                    raise RequestInvalid(f"{name} is given twice.", field=name)
+                    raise RequestInvalid(f"{option.name} is given twice.", field=option.name)
                 given.append(_value(option, value if value is not None else next(waiting, None)))
     return positionals, options, flags
 
 
-def _find_option(command: Command, name: str) -> Option:
-    option = command.options_by_name.get(name)
+def _find_option(command: Command, name: str, program: str) -> Option:
+    option = next((one for one in command.options if name in (one.name, one.short)), None)
     if option is None:
         known = [*command.options_by_name, HELP_FLAG]
         raise RequestInvalid(
-            f"%norman {command.name} has no option {name[:60]}. {_hint(name, known)}",
+            f"{program} {command.name} has no option {name[:60]}. {_hint(name, known)}",
             field=name,
             nearest=_nearest(name, known),
         )
@@ -134,13 +143,13 @@ def _value(option: Option, word: Word | None) -> Word:
     return word
 
 
-def _check_places(command: Command, words: Sequence[Word]) -> None:
+def _check_places(command: Command, words: Sequence[Word], program: str) -> None:
     places = command.positionals
     required = [place for place in places if place.required]
     if len(words) < len(required):
         missing = required[len(words)]
         raise RequestInvalid(
-            f"{missing.name} is missing: {missing.help}. Usage: %norman {command.usage}",
+            f"{missing.name} is missing: {missing.help}. Usage: {program} {command.usage}",
             field=missing.name,
         )
     if len(words) > len(places) and not (places and places[-1].repeatable):
@@ -148,15 +157,15 @@ def _check_places(command: Command, words: Sequence[Word]) -> None:
         quote = " A value with spaces needs quotes." if places else ""
         raise RequestInvalid(
             f"Unexpected {extra.raw[:60]!r} at column {extra.column + 1}.{quote} "
-            f"Usage: %norman {command.usage}",
+            f"Usage: {program} {command.usage}",
             field=extra.text[:60],
         )
 
 
-def _unknown_command(name: str) -> RequestInvalid:
-    known = [command.name for command in COMMANDS]
+def _unknown_command(name: str, commands: Sequence[Command], program: str) -> RequestInvalid:
+    known = [command.name for command in commands]
     return RequestInvalid(
-        f"%norman has no command {name[:60]!r}. {_hint(name, known)}",
+        f"{program} has no command {name[:60]!r}. {_hint(name, known)}",
         field="command",
         nearest=_nearest(name, known),
     )

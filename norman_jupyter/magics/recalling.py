@@ -111,5 +111,14 @@ def _replay(arguments: Arguments, context: Context) -> Outcome:
     )
 
 
-RECALLING_RUNNERS: Mapping[str, Runner] = {"invocations": _invocations, "replay": _replay}
+def _cancel(arguments: Arguments, context: Context) -> Outcome:
+    invocation_id = resolve_text(arguments.positionals[0], context.namespace, what="ID")
+    return Outcome(value=context.connection.use(lambda client: client.cancel(invocation_id)))
+
+
+RECALLING_RUNNERS: Mapping[str, Runner] = {
+    "cancel": _cancel,
+    "invocations": _invocations,
+    "replay": _replay,
+}
 """The function behind each command on invocations."""

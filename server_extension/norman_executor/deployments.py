@@ -19,7 +19,6 @@ from norman_executor.calls import Call
 from norman_executor.codecs import Codecs
 from norman_executor.devices import resident_bytes
 from norman_executor.replicas import Replica, ReplicaEvents, ReplicaSettings
-from norman_executor.translation import Translation
 from norman_protocol.errors import (
     Cancelled,
     InputInvalid,
@@ -30,6 +29,7 @@ from norman_protocol.errors import (
 )
 from norman_protocol.messages import Deploy, DeploymentStatus, Loaded, Prediction, ReplicaChanged
 from norman_protocol.signature import Parameter, Signature, check_inputs
+from norman_protocol.translation import Translation
 
 __all__ = ["Deployment", "DeploymentEvents", "State"]
 

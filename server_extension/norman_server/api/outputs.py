@@ -12,9 +12,9 @@ from norman_protocol.decoding import dump_json
 from norman_protocol.errors import Conflict, NormanError, RequestInvalid
 from norman_protocol.media import ENCODINGS, MEDIA
 from norman_protocol.messages import Result
+from norman_protocol.rendering import render_value
 from norman_protocol.values import Value
 from norman_server.api.base import Handler
-from norman_server.invocations.rendering import render_value
 
 __all__ = ["InvocationOutputHandler", "ServedValue", "serve_value"]
 

@@ -12,7 +12,8 @@ import pytest
 
 from norman_bundle.manifest import bundle_digest
 from norman_jupyter import LoadFailed, NotReady, RuntimeMissing, TrustRequired
-from norman_jupyter.client.loading import LoadedModel, cache_folder, check_loadable
+from norman_jupyter.client.loaded import LoadedModel
+from norman_jupyter.client.loading import cache_folder, check_loadable
 from norman_jupyter.packaging.onnx_session import open_session
 from norman_jupyter.packaging.python_module import load_python
 from norman_protocol.rest import FileEntry, Manifest, Origin, TrustRecord, VersionDetail

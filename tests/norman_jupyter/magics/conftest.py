@@ -359,6 +359,12 @@ class FakeClient:
             outputs=self.outputs, id="0456", version=reference or "digits@1", latency_ms=1.5
         )
 
+    def cancel(self, invocation_id: str) -> InvocationDetail:
+        self._note("cancel", invocation_id)
+        found = make_invocation(invocation_id)
+        ended = dataclasses.replace(found.invocation, state="cancelled", error_code="cancelled")
+        return dataclasses.replace(found, invocation=ended, outputs=None)
+
     def status(self) -> ServerStatus:
         self._note("status")
         executor = ExecutorStatus(state="ready", pid=4711, uptime_s=12.5)

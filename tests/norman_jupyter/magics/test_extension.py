@@ -420,7 +420,7 @@ def test_load_ext_and_unload_ext(shell, capsys):
     ("line", "expected"),
     [
         ("%norman up", ["upload"]),
-        ("%norman s", ["show", "status"]),
+        ("%norman s", ["search", "show", "status"]),
         ("r = %norman inv", ["invoke", "invocations"]),
         ("%norman upload ./m --no", ["--no-activate"]),
         ("%norman invoke di", ["digits"]),

@@ -51,6 +51,10 @@ class Translation:
         names = {one.name: one.parameter or one.name for one in self.signature.inputs}
         return {names.get(name, name): value for name, value in values.items()}
 
+    def own_name(self, title: str) -> str:
+        """Return the model's own name for the input of this title."""
+        return next((_own_name(one) for one in self.signature.inputs if one.name == title), title)
+
     def title_of(self, own_name: str) -> str | None:
         """Return the title of the input that the model knows by this name."""
         names = {_own_name(one): one.name for one in self.signature.inputs}
