@@ -457,6 +457,25 @@ export interface paths {
         readonly patch?: never;
         readonly trace?: never;
     };
+    readonly "/invocations/{invocation_id}/output": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path: {
+                readonly invocation_id: string;
+            };
+            readonly cookie?: never;
+        };
+        /** One kept output of a call itself: an image as an image, JSON as JSON */
+        readonly get: operations["getInvocationsInvocationIdOutput"];
+        readonly put?: never;
+        readonly post?: never;
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
     readonly "/invocations/{invocation_id}/replay": {
         readonly parameters: {
             readonly query?: never;
@@ -2102,6 +2121,32 @@ export interface operations {
                 };
                 content: {
                     readonly "application/json": components["schemas"]["InvocationSummary"];
+                };
+            };
+            readonly default: components["responses"]["Error"];
+        };
+    };
+    readonly getInvocationsInvocationIdOutput: {
+        readonly parameters: {
+            readonly query?: {
+                /** @description Which output; required */
+                readonly name?: string;
+            };
+            readonly header?: never;
+            readonly path: {
+                readonly invocation_id: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description OK */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/octet-stream": unknown;
                 };
             };
             readonly default: components["responses"]["Error"];

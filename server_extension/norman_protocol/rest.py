@@ -48,6 +48,8 @@ Routes
 ``DELETE invocations/{id}``                          → `InvocationDetail`, cancelled
 ``GET  invocations/{id}/result?wait_s``              → as ``POST invocations``; 202
                                                        `InvocationSummary` where it goes on
+``GET  invocations/{id}/output?name``                → the raw bytes of a kept output: a medium as
+                                                       such, text as text, all else as JSON
 ``POST invocations/{id}/replay`` `ReplayRequest`     → as ``POST invocations``
 """
 
