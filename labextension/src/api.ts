@@ -390,7 +390,7 @@ export interface paths {
             };
             readonly cookie?: never;
         };
-        /** The end of what a version's worker wrote */
+        /** The end of what a version's worker wrote, or what it wrote since */
         readonly get: operations["getModelsNameVersionsSelectorLogs"];
         readonly put?: never;
         readonly post?: never;
@@ -1037,11 +1037,17 @@ export interface components {
         readonly GarbageRequest: {
             readonly dry_run?: boolean;
         };
-        /** @description The end of a version's log. */
+        /**
+         * @description The end of a version's log, or what was written after an offset in it.
+         *
+         *     ``truncated`` says that something before it is left out, ``end`` is the offset, in bytes, after
+         *     which more will come.
+         */
         readonly LogText: {
             readonly reference: string;
             readonly text: string;
             readonly truncated: boolean;
+            readonly end?: number;
         };
         /**
          * @description Outputs as plain JSON.
@@ -1946,7 +1952,10 @@ export interface operations {
     };
     readonly getModelsNameVersionsSelectorLogs: {
         readonly parameters: {
-            readonly query?: never;
+            readonly query?: {
+                /** @description Only the whole lines from this offset on: the end of the answer before */
+                readonly after?: number;
+            };
             readonly header?: never;
             readonly path: {
                 readonly name: string;

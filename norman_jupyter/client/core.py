@@ -383,9 +383,9 @@ class Core:
         question = get_request(version_path(parse_reference(reference)))
         return read_answer(VersionDetail, (yield from self._call(question)))
 
-    def logs(self, reference: str) -> Steps[LogText]:
-        """Give the end of a version's log."""
-        question = get_request(f"{version_path(parse_reference(reference))}/logs")
+    def logs(self, reference: str, after: int | None) -> Steps[LogText]:
+        """Give the end of a version's log, or what follows an offset."""
+        question = get_request(f"{version_path(parse_reference(reference))}/logs", after=after)
         return read_answer(LogText, (yield from self._call(question)))
 
     def status(self) -> Steps[ServerStatus]:
