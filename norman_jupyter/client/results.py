@@ -13,7 +13,7 @@ from norman_protocol.errors import OutputInvalid
 from norman_protocol.messages import Result, Timings
 from norman_protocol.values import Value
 
-__all__ = ["InvokeResult", "read_result"]
+__all__ = ["InvokeResult", "read_result", "read_value"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
@@ -122,7 +122,7 @@ def read_result(result: Result, latency_s: float, record_link: str | None = None
         A value can't be read here (InputInvalid: its element type needs ml_dtypes).
     """
     return InvokeResult(
-        outputs={name: _read_value(name, value) for name, value in result.values.items()},
+        outputs={name: read_value(name, value) for name, value in result.values.items()},
         id=result.invocation_id,
         version=result.reference,
         latency_ms=latency_s * 1e3,
@@ -133,7 +133,14 @@ def read_result(result: Result, latency_s: float, record_link: str | None = None
     )
 
 
-def _read_value(name: str, value: Value) -> Any:
+def read_value(name: str, value: Value) -> Any:
+    """Turn one output into what the caller gets.
+
+    Raises
+    ------
+    ProtocolViolation, RequestInvalid, InputInvalid
+        As for `norman_protocol.arrays.value_to_object`.
+    """
     media = read_media(value, name)
     return value_to_object(value) if media is None else media
 
