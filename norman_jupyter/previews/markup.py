@@ -17,6 +17,7 @@ __all__ = [
     "fields",
     "image",
     "join",
+    "meter",
     "note",
     "table",
     "warning",
@@ -132,6 +133,13 @@ def image(media_type: str, base64_data: str, description: str) -> Html:
     return (
         f'<img src="data:{media_type};base64,{base64_data}" alt="{escape(description)}" '
         'style="display:block;max-width:100%;margin:.2em 0"/>'
+    )
+
+
+def meter(done: int, total: int) -> Html:
+    """Return a bar that is filled as far as something is done."""
+    return (
+        f'<progress value="{done:d}" max="{total:d}" style="width:24em;max-width:100%"></progress>'
     )
 
 
