@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     from norman_jupyter.client.asynchronous import Norman
     from norman_jupyter.client.blocking import BlockingNorman
     from norman_jupyter.client.frames import MappedRow
-    from norman_jupyter.client.loading import LoadedModel
+    from norman_jupyter.client.loaded import LoadedModel
     from norman_jupyter.client.mapping import MapInterrupted, MapProgress, MapRun
+    from norman_jupyter.client.media import Media
     from norman_jupyter.client.progress import Progress
     from norman_jupyter.client.results import InvokeResult
     from norman_jupyter.client.submissions import BlockingSubmission, Submission
@@ -89,6 +90,7 @@ __all__ = [
     "MapProgress",
     "MapRun",
     "MappedRow",
+    "Media",
     "ModelFailed",
     "ModelNotFound",
     "NameInvalid",
@@ -121,7 +123,8 @@ __all__ = [
 _HOMES = {
     "BlockingNorman": "norman_jupyter.client.blocking",
     "InvokeResult": "norman_jupyter.client.results",
-    "LoadedModel": "norman_jupyter.client.loading",
+    "Media": "norman_jupyter.client.media",
+    "LoadedModel": "norman_jupyter.client.loaded",
     "MapInterrupted": "norman_jupyter.client.mapping",
     "MapProgress": "norman_jupyter.client.mapping",
     "MapRun": "norman_jupyter.client.mapping",

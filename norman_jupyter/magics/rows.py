@@ -53,7 +53,7 @@ class RowsDisplay:
             share = progress.done / progress.total
             filled = round(share * _BAR_CELLS)
             bar = "█" * filled + "░" * (_BAR_CELLS - filled)
-            markup = join([meter(progress.done, progress.total), note(escape(line))])
+            markup = join([meter(share), note(escape(line))])
             self._surface.show({"text/plain": f"{bar} {line}", "text/html": markup})
         else:
             self._surface.show(_line(line))

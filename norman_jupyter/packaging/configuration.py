@@ -19,6 +19,7 @@ from norman_protocol.errors import ConfigurationInvalid, RequestInvalid
 
 __all__ = [
     "CONFIGURATION_FILE",
+    "OUTPUT_FORMATS",
     "SOURCES",
     "Asset",
     "Configuration",

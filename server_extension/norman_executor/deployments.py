@@ -19,7 +19,6 @@ from norman_executor.calls import Call
 from norman_executor.codecs import Codecs
 from norman_executor.devices import resident_bytes
 from norman_executor.replicas import Replica, ReplicaEvents, ReplicaSettings
-from norman_executor.translation import Translation
 from norman_protocol.errors import (
     Cancelled,
     InputInvalid,
@@ -30,6 +29,7 @@ from norman_protocol.errors import (
 )
 from norman_protocol.messages import Deploy, DeploymentStatus, Loaded, Prediction, ReplicaChanged
 from norman_protocol.signature import Parameter, Signature, check_inputs
+from norman_protocol.translation import Translation
 
 __all__ = ["Deployment", "DeploymentEvents", "State"]
 
@@ -113,6 +113,11 @@ class Deployment:
         if self._starting is not None:
             return "starting"
         return "failed" if self._failure is not None else "stopped"
+
+    @property
+    def labels(self) -> dict[str, tuple[str, ...]]:
+        """What the places along the last axis of outputs stand for, by the outputs' names."""
+        return {} if self._translation is None else self._translation.labels
 
     @property
     def running(self) -> Call | None:

@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from typing import Final
 
 from norman_protocol.declaration import Declaration, DeclaredParameter
-from norman_protocol.decoding import JsonValue, decode
+from norman_protocol.decoding import JsonValue, decode, dump_json
 from norman_protocol.errors import ConfigurationInvalid, RequestInvalid
 from norman_protocol.media import (
     MEDIA,
@@ -26,8 +26,9 @@ from norman_protocol.signature import (
     model_parameters,
 )
 from norman_protocol.tensors import DTYPES
+from norman_protocol.values import Value
 
-__all__ = ["check_declaration", "declared_signature"]
+__all__ = ["check_declaration", "declared_defaults", "declared_signature"]
 
 _SCALARS: Final = {
     Modality.INTEGER: "int64",
@@ -107,6 +108,22 @@ def declared_signature(
     for parameters, what in ((signature.inputs, "input"), (signature.outputs, "output")):
         _check_joined(parameters, what)
     return signature
+
+
+def declared_defaults(signature: Signature, declaration: Declaration) -> dict[str, Value]:
+    """Return the declared defaults by the model's own names; its code knows those of its own.
+
+    Parameters
+    ----------
+    signature
+        As `declared_signature` joined it.
+    """
+    titles = {one.title for one in declaration.inputs if one.default is not None}
+    return {
+        one.parameter or one.name: Value(kind="json", buffer=dump_json(one.default))
+        for one in signature.inputs
+        if one.name in titles
+    }
 
 
 # --- which declared parameter is which of the model's -------------------------------------------

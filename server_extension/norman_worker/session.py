@@ -8,9 +8,8 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from norman_protocol.declaration import Declaration
-from norman_protocol.declared import declared_signature
-from norman_protocol.decoding import dump_json
+from norman_protocol.channel import Channel
+from norman_protocol.declared import declared_defaults, declared_signature
 from norman_protocol.errors import (
     Conflict,
     InputInvalid,
@@ -31,8 +30,8 @@ from norman_protocol.messages import (
 )
 from norman_protocol.signature import Signature, model_signature
 from norman_protocol.values import MAX_NAME_CHARACTERS, Value
+from norman_worker.answers import encode_answer
 from norman_worker.capture import Capture
-from norman_worker.channel import Channel, encode_answer
 from norman_worker.runtimes import create_runtime
 from norman_worker.runtimes.base import Runtime, Source
 from norman_worker.tracebacks import Report, report_exception, shorten
@@ -40,7 +39,6 @@ from norman_worker.tracebacks import Report, report_exception, shorten
 __all__ = [
     "Session",
     "check_names",
-    "default_values",
     "load_error",
     "predict_error",
     "resident_bytes",
@@ -97,7 +95,7 @@ class Session:
             check_names(own)
             if message.declaration is not None:
                 runtime.adopt(own)
-                self._defaults = default_values(signature, message.declaration)
+                self._defaults = declared_defaults(signature, message.declaration)
             runtime.load()
             answer = Loaded(
                 id=message.id,
@@ -139,16 +137,6 @@ def _source(message: Load) -> Source:
         device=message.device,
         threads=message.threads,
     )
-
-
-def default_values(signature: Signature, declaration: Declaration) -> dict[str, Value]:
-    """Return the declared defaults by the model's own names; its code knows those of its own."""
-    declared = {one.title for one in declaration.inputs if one.default is not None}
-    return {
-        one.parameter or one.name: Value(kind="json", buffer=dump_json(one.default))
-        for one in signature.inputs
-        if one.name in declared
-    }
 
 
 def check_names(signature: Signature) -> None:

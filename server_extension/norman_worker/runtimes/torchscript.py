@@ -16,6 +16,7 @@ from norman_protocol.errors import (
     OutputInvalid,
     RuntimeMissing,
 )
+from norman_protocol.outputs import ONLY_OUTPUT, name_outputs
 from norman_protocol.signature import Modality, Parameter, Signature
 from norman_protocol.values import Value
 from norman_worker.coercion import InputReader
@@ -24,7 +25,6 @@ from norman_worker.tracebacks import hide_paths, shorten
 
 __all__ = ["TorchScriptRuntime"]
 
-_ONLY_OUTPUT: Final = "output"
 _MODALITIES: Final = {
     "TensorType": Modality.TENSOR,
     "StringType": Modality.TEXT,
@@ -87,7 +87,7 @@ class TorchScriptRuntime(Runtime):
                 exception=f"{type(error).__name__}: {_last_line(text)}",
                 traceback=text,
             ) from None
-        parts = _take_apart(answer, [parameter.name for parameter in self._signature.outputs])
+        parts = name_outputs(answer, [parameter.name for parameter in self._signature.outputs])
         return {name: _write(name, part) for name, part in parts.items()}
 
     def _argument(self, name: str, item: Any, value: Value) -> Any:
@@ -179,31 +179,16 @@ def _describe_result(returns: Any) -> tuple[Parameter, ...]:
         return ()
     if kind.kind() == "TupleType":
         return tuple(
-            Parameter(name=f"{_ONLY_OUTPUT}_{place}", modality=_read_type(element)[0])
+            Parameter(name=f"{ONLY_OUTPUT}_{place}", modality=_read_type(element)[0])
             for place, element in enumerate(kind.elements())
         )
     modality, nullable = _read_type(kind)
-    return (Parameter(name=_ONLY_OUTPUT, modality=modality, nullable=nullable),)
+    return (Parameter(name=ONLY_OUTPUT, modality=modality, nullable=nullable),)
 
 
 def _is_named_tuple(kind: Any) -> bool:
     """Whether the answer will know its fields; torch tells the type's name, and not those."""
     return kind.kind() == "TupleType" and str(kind.annotation_str).startswith("__torch__")
-
-
-def _take_apart(answer: Any, names: list[str]) -> Mapping[str, Any]:
-    if isinstance(answer, dict):
-        if any(not isinstance(key, str) for key in answer):
-            raise OutputInvalid("The program returned a dict whose keys are not all text.")
-        return answer
-    if isinstance(answer, (tuple, list)):
-        fields = getattr(answer, "_fields", None)
-        if fields is not None:
-            names = list(fields)
-        elif len(answer) != len(names):
-            names = [f"{_ONLY_OUTPUT}_{place}" for place in range(len(answer))]
-        return dict(zip(names, answer, strict=True))
-    return {names[0] if len(names) == 1 else _ONLY_OUTPUT: answer}
 
 
 def _write(name: str, part: Any) -> Value:
