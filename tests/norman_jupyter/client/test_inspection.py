@@ -148,7 +148,7 @@ def test_it_shows_itself_and_escapes(mirror: Path) -> None:
     assert "<img" not in shown["text/html"]
     assert "<b>bold" not in shown["text/html"]
     for text in (shown["text/plain"], shown["text/html"]):
-        for part in ("mirror", "torchscript", "Nothing was sent", "model.pt", "about 250 MB"):
+        for part in ("mirror", "torchscript", "Nothing was sent", "model.pt", "about 250.0 MB"):
             assert part in text
 
 
