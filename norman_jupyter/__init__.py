@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from norman_jupyter.client.inspection import Inspection
     from norman_jupyter.client.loaded import LoadedModel
     from norman_jupyter.client.mapping import MapInterrupted, MapProgress, MapRun
+    from norman_jupyter.client.media import Media
     from norman_jupyter.client.progress import Progress
     from norman_jupyter.client.results import InvokeResult
     from norman_jupyter.client.submissions import BlockingSubmission, Submission
@@ -91,6 +92,7 @@ __all__ = [
     "MapProgress",
     "MapRun",
     "MappedRow",
+    "Media",
     "ModelFailed",
     "ModelNotFound",
     "NameInvalid",
@@ -124,6 +126,7 @@ _HOMES = {
     "BlockingNorman": "norman_jupyter.client.blocking",
     "Inspection": "norman_jupyter.client.inspection",
     "InvokeResult": "norman_jupyter.client.results",
+    "Media": "norman_jupyter.client.media",
     "LoadedModel": "norman_jupyter.client.loaded",
     "MapInterrupted": "norman_jupyter.client.mapping",
     "MapProgress": "norman_jupyter.client.mapping",

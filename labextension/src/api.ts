@@ -390,7 +390,7 @@ export interface paths {
             };
             readonly cookie?: never;
         };
-        /** The end of what a version's worker wrote */
+        /** The end of what a version's worker wrote, or what it wrote since */
         readonly get: operations["getModelsNameVersionsSelectorLogs"];
         readonly put?: never;
         readonly post?: never;
@@ -449,6 +449,25 @@ export interface paths {
         };
         /** What a call answered, or its error; 202 where it goes on */
         readonly get: operations["getInvocationsInvocationIdResult"];
+        readonly put?: never;
+        readonly post?: never;
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/invocations/{invocation_id}/output": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path: {
+                readonly invocation_id: string;
+            };
+            readonly cookie?: never;
+        };
+        /** One kept output of a call itself: an image as an image, JSON as JSON */
+        readonly get: operations["getInvocationsInvocationIdOutput"];
         readonly put?: never;
         readonly post?: never;
         readonly delete?: never;
@@ -1018,11 +1037,17 @@ export interface components {
         readonly GarbageRequest: {
             readonly dry_run?: boolean;
         };
-        /** @description The end of a version's log. */
+        /**
+         * @description The end of a version's log, or what was written after an offset in it.
+         *
+         *     ``truncated`` says that something before it is left out, ``end`` is the offset, in bytes, after
+         *     which more will come.
+         */
         readonly LogText: {
             readonly reference: string;
             readonly text: string;
             readonly truncated: boolean;
+            readonly end?: number;
         };
         /**
          * @description Outputs as plain JSON.
@@ -1927,7 +1952,10 @@ export interface operations {
     };
     readonly getModelsNameVersionsSelectorLogs: {
         readonly parameters: {
-            readonly query?: never;
+            readonly query?: {
+                /** @description Only the whole lines from this offset on: the end of the answer before */
+                readonly after?: number;
+            };
             readonly header?: never;
             readonly path: {
                 readonly name: string;
@@ -2102,6 +2130,32 @@ export interface operations {
                 };
                 content: {
                     readonly "application/json": components["schemas"]["InvocationSummary"];
+                };
+            };
+            readonly default: components["responses"]["Error"];
+        };
+    };
+    readonly getInvocationsInvocationIdOutput: {
+        readonly parameters: {
+            readonly query?: {
+                /** @description Which output; required */
+                readonly name?: string;
+            };
+            readonly header?: never;
+            readonly path: {
+                readonly invocation_id: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description OK */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/octet-stream": unknown;
                 };
             };
             readonly default: components["responses"]["Error"];

@@ -638,15 +638,20 @@ class Norman(AsyncioCatalogue):
         """
         return await self._run(self._core.version(reference))
 
-    async def logs(self, reference: str) -> LogText:
+    async def logs(self, reference: str, *, after: int | None = None) -> LogText:
         """Return the end of what a version's worker wrote to its output, the model's prints too.
+
+        Parameters
+        ----------
+        after
+            The ``end`` of an answer before: only what was written since, in whole lines.
 
         Raises
         ------
         ModelNotFound, VersionNotFound, NotReady, NameInvalid
             The reference leads to none.
         """
-        return await self._run(self._core.logs(reference))
+        return await self._run(self._core.logs(reference, after))
 
     async def status(self) -> ServerStatus:
         """Return how the server, its executor and its deployments are."""

@@ -313,9 +313,9 @@ class BlockingNorman(BlockingCatalogue):
         """Return a version with its signature, origin and files; see `Norman.version`."""
         return self._run(self._core.version(reference))
 
-    def logs(self, reference: str) -> LogText:
+    def logs(self, reference: str, *, after: int | None = None) -> LogText:
         """Return the end of what a version's worker wrote; see `Norman.logs`."""
-        return self._run(self._core.logs(reference))
+        return self._run(self._core.logs(reference, after))
 
     def status(self) -> ServerStatus:
         """Return how the server, its executor and its deployments are; see `Norman.status`."""

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from norman_jupyter.client.assets import open_model, staging_folder
 from norman_jupyter.client.catalogue import Catalogue
@@ -40,6 +40,7 @@ from norman_jupyter.client.inputs import check_timeout, encode_inputs, is_slow, 
 from norman_jupyter.client.inspection import Inspection, inspect_opened
 from norman_jupyter.client.local import LinkUnavailable
 from norman_jupyter.client.metering import OnProgress
+from norman_jupyter.client.pictures import PictureInputs
 from norman_jupyter.client.progress import Progress
 from norman_jupyter.client.rest import (
     get_request,
@@ -61,6 +62,7 @@ from norman_protocol.errors import (
     BundleInvalid,
     Conflict,
     ExecutorUnavailable,
+    InputInvalid,
     Interrupted,
     ModelNotFound,
     NormanError,
@@ -75,6 +77,7 @@ from norman_protocol.identifiers import new_id
 from norman_protocol.messages import Failure, InvocationState, Invoke, Message, Result
 from norman_protocol.references import parse_name, parse_reference
 from norman_protocol.rest import (
+    API_PATH,
     FRAME_MEDIA_TYPE,
     InvocationDetail,
     InvocationPage,
@@ -162,6 +165,7 @@ class Core:
         self._target: Target | None = None
         self._greeted: Target | None = None
         self._ids = itertools.count(1)
+        self._pictures = PictureInputs()
         self.catalogue = Catalogue(self._call)
 
     # --- calls --------------------------------------------------------------------------------
@@ -176,12 +180,19 @@ class Core:
         """Call a version."""
         text = str(parse_reference(reference))
         timeout_s = check_timeout(timeout_s)
-        values = yield from _encode(merge_inputs(inputs, named))
-        message = Invoke(
-            id=f"{next(self._ids):x}", reference=text, timeout_s=timeout_s, values=values
-        )
-        result, latency_s = yield from self._deliver(message)
-        return read_result(result, latency_s)
+        objects = merge_inputs(inputs, named)
+        for tries_left in range(len(objects), -1, -1):  # each may teach us of one input
+            values = yield from _encode(objects, self._pictures.of(text))
+            message = Invoke(
+                id=f"{next(self._ids):x}", reference=text, timeout_s=timeout_s, values=values
+            )
+            try:
+                result, latency_s = yield from self._deliver(message)
+                break
+            except InputInvalid as error:  # refused before it was accepted
+                if not tries_left or not self._pictures.learn(text, error, objects):
+                    raise
+        return read_result(result, latency_s, self._record_link(result))
 
     def invoke_dictionary(
         self, dictionary: Mapping[str, Any], timeout_s: float | None, limits: WebLimits
@@ -385,9 +396,9 @@ class Core:
         question = get_request(version_path(parse_reference(reference)))
         return read_answer(VersionDetail, (yield from self._call(question)))
 
-    def logs(self, reference: str) -> Steps[LogText]:
-        """Give the end of a version's log."""
-        question = get_request(f"{version_path(parse_reference(reference))}/logs")
+    def logs(self, reference: str, after: int | None) -> Steps[LogText]:
+        """Give the end of a version's log, or what follows an offset."""
+        question = get_request(f"{version_path(parse_reference(reference))}/logs", after=after)
         return read_answer(LogText, (yield from self._call(question)))
 
     def status(self) -> Steps[ServerStatus]:
@@ -429,7 +440,7 @@ class Core:
             id="",
             reference=str(parse_reference(reference)),
             timeout_s=check_timeout(timeout_s),
-            values=(yield from _encode(merge_inputs(inputs, named))),
+            values=(yield from _encode(merge_inputs(inputs, named), self._pictures.of(reference))),
         )
         # With a key of its own in any case: a connection that is lost is then no question.
         key = new_id() if idempotency_key is None else idempotency_key
@@ -452,7 +463,7 @@ class Core:
             question = dataclasses.replace(question, accept=FRAME_MEDIA_TYPE)
             answer = yield from self._patiently(question)
             if answer.status != _GOES_ON:
-                return _read_call(answer)
+                return self._read_call(answer)
             if left_s <= _RESULT_WAIT_S:
                 raise TimedOut(
                     f"The invocation {invocation_id} goes on after {timeout_s:g} s. Wait again, or "
@@ -482,7 +493,22 @@ class Core:
             accept=FRAME_MEDIA_TYPE,
             answer_timeout_s=_DEADLINE_GRACE_S + (limit_s or _LONGEST_CALL_S),
         )
-        return _read_call((yield from self._call(request)))
+        return self._read_call((yield from self._call(request)))
+
+    def _read_call(self, answer: HttpAnswer) -> InvokeResult:
+        message = read_message(answer)
+        if not isinstance(message, Result):
+            raise ProtocolViolation(f"A call was answered with {type(message).__name__}.")
+        # It may have ended long ago: the time it took is the server's to tell.
+        return read_result(message, message.timings.total_s, self._record_link(message))
+
+    def _record_link(self, result: Result) -> str | None:
+        """Return where the page that shows the notebook finds the record of a call."""
+        target = self._target
+        if target is None or not target.is_ours:
+            return None
+        # Without scheme and host: the browser may know the server by others than we do.
+        return f"{urlsplit(target.url).path}{API_PATH}/{_invocation_path(result.invocation_id)}"
 
     def _patiently(self, request: HttpRequest) -> Steps[HttpAnswer]:
         """Send what may be sent twice, waiting out a restart of the server or its executor."""
@@ -583,22 +609,14 @@ class Core:
         raise error
 
 
-def _encode(objects: Mapping[str, Any]) -> Steps[dict[str, Value]]:
-    if is_slow(objects):
-        return (yield from work(partial(encode_inputs, objects)))
-    return encode_inputs(objects)
+def _encode(objects: Mapping[str, Any], pictures: frozenset[str]) -> Steps[dict[str, Value]]:
+    if is_slow(objects, pictures):
+        return (yield from work(partial(encode_inputs, objects, pictures)))
+    return encode_inputs(objects, pictures)
 
 
 def _invocation_path(invocation_id: str) -> str:
     return f"invocations/{quote(invocation_id, safe='')}"
-
-
-def _read_call(answer: HttpAnswer) -> InvokeResult:
-    message = read_message(answer)
-    if not isinstance(message, Result):
-        raise ProtocolViolation(f"A call was answered with {type(message).__name__}.")
-    # It may have ended long ago: the time it took is the server's to tell.
-    return read_result(message, message.timings.total_s)
 
 
 def _no_link(error: LinkUnavailable) -> NormanError:

@@ -49,6 +49,8 @@ class Target:
         How it was found, for errors.
     chosen
         Whether the user named it: then no other one is tried in its place.
+    is_ours
+        Whether it started this process: then it is the server of the page that shows the notebook.
     """
 
     url: str
@@ -58,6 +60,7 @@ class Target:
     transfer_path: str | None = None
     source: str = field(default="", compare=False)
     chosen: bool = field(default=False, compare=False)
+    is_ours: bool = field(default=False, compare=False)
 
 
 class Processes(Protocol):
@@ -205,7 +208,7 @@ def _named(
     return Target(url=url, token=token, source=source, chosen=chosen)
 
 
-def _recorded(record: DiscoveryRecord, source: str) -> Target:
+def _recorded(record: DiscoveryRecord, source: str, *, is_ours: bool = False) -> Target:
     return Target(
         url=record.url,
         token=record.token,
@@ -213,6 +216,7 @@ def _recorded(record: DiscoveryRecord, source: str) -> Target:
         socket_path=record.socket_path,
         transfer_path=record.transfer_path,
         source=source,
+        is_ours=is_ours,
     )
 
 
@@ -221,7 +225,7 @@ def _of_ancestors(records: Sequence[DiscoveryRecord], processes: Processes) -> l
         return []
     by_pid = {record.server_pid: record for record in records}
     return [
-        _recorded(by_pid[pid], "the server that started this process")
+        _recorded(by_pid[pid], "the server that started this process", is_ours=True)
         for pid in processes.ancestors()
         if pid in by_pid
     ]

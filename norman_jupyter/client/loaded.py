@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from norman_jupyter.client.inputs import encode_inputs, merge_inputs
+from norman_jupyter.client.pictures import PictureInputs, is_image
+from norman_jupyter.client.results import read_value
 from norman_protocol.arrays import array_to_value, numpy_dtype, object_to_value, value_to_object
 from norman_protocol.declaration import Declaration
 from norman_protocol.declared import declared_defaults
@@ -91,14 +93,29 @@ class LoadedModel:
             Whatever else the model's own code raises passes through, for a debugger to see.
         """
         objects = merge_inputs(inputs, named)
-        values = encode_inputs(objects)
-        check_inputs(self.signature, values)
-        passed = {self._translation.own_name(name): item for name, item in objects.items()}
+        values = self._checked(objects)
+        passed = {
+            self._translation.own_name(name): _as_file(item, values[name])
+            for name, item in objects.items()
+        }
         given = {
             name: self._read(self._inputs[name], value, passed.get(name))
             for name, value in self._own_values(values).items()
         }
         return self._answer(self._run(given))
+
+    def _checked(self, objects: Mapping[str, Any]) -> dict[str, Value]:
+        """Return the inputs as values that fit, arrays of pixels as files where those are taken."""
+        pictures = PictureInputs()
+        for tries_left in range(len(objects), -1, -1):
+            values = encode_inputs(objects, pictures.of(self.reference))
+            try:
+                check_inputs(self.signature, values)
+                break
+            except InputInvalid as error:
+                if not tries_left or not pictures.learn(self.reference, error, objects):
+                    raise
+        return values
 
     def _own_values(self, values: Mapping[str, Value]) -> dict[str, Value]:
         """Return what the model takes, by its own names, as the executor makes it of a call."""
@@ -107,7 +124,7 @@ class LoadedModel:
         rest = {name: value for name, value in values.items() if name not in titles}
         own = {**self._defaults, **self._translation.inputs(rest)}
         if coded:
-            from norman_codec import decode
+            from norman_codec.conversion import decode
 
             files = {name: value for name, value in values.items() if name in titles}
             own.update(decode(coded, files, MediaLimits()))
@@ -156,11 +173,11 @@ class LoadedModel:
         rest = {name: value for name, value in values.items() if name not in taken}
         titled = self._translation.outputs(rest)
         if coded:
-            from norman_codec import encode
+            from norman_codec.conversion import encode
 
             raw = {name: value for name, value in values.items() if name in taken}
             titled.update(encode(coded, raw, MediaLimits()))
-        return {name: value_to_object(value) for name, value in titled.items()}
+        return {name: read_value(name, value) for name, value in titled.items()}
 
     __call__ = predict
 
@@ -170,6 +187,12 @@ class LoadedModel:
             for parameters in (self.signature.inputs, self.signature.outputs)
         )
         return f"<{self.reference} in this process: ({inputs}) → ({outputs})>"
+
+
+def _as_file(item: Any, value: Value) -> Any:
+    """Return what was given, or its file where it is a picture that was encoded as one."""
+    is_array = hasattr(item, "dtype")
+    return bytes(value.buffer) if is_image(item) or (is_array and value.kind == "bytes") else item
 
 
 def _of_type(parameter: Parameter, item: Any, wanted: type) -> Any:

@@ -122,8 +122,8 @@ class Client(Protocol):
     def version(self, reference: str) -> VersionDetail:
         """Return a version."""
 
-    def logs(self, reference: str) -> LogText:
-        """Return the end of a version's log."""
+    def logs(self, reference: str, *, after: int | None = None) -> LogText:
+        """Return the end of a version's log, or what was written since."""
 
     def invocations(
         self,

@@ -32,7 +32,8 @@ def json_document(value: Any) -> str:
     {
       "reference": "digits@1",
       "text": "\u009b1m",
-      "truncated": false
+      "truncated": false,
+      "end": 0
     }
     """
     text = json.dumps(answer_body(value), ensure_ascii=False, allow_nan=False, indent=2)

@@ -9,7 +9,7 @@ from typing import Literal, TypeAlias
 
 from norman_protocol.errors import RequestInvalid
 
-__all__ = ["Piece", "Word", "fragment_start", "split_words"]
+__all__ = ["Piece", "Word", "fragment_start", "plain_word", "split_words"]
 
 PieceKind: TypeAlias = Literal["plain", "quoted", "expression"]
 
@@ -108,6 +108,18 @@ def split_words(line: str) -> tuple[Word, ...]:
     ['invoke', 'digits', 'x=[1, 2]', 'a b', 'my file']
     """
     return tuple(_scan(line, strict=True))
+
+
+def plain_word(text: str, column: int = 0) -> Word:
+    """Return the word of a text in which nothing means anything more, as a shell hands it over.
+
+    Examples
+    --------
+    >>> plain_word("text={'a b'}").text
+    "text={'a b'}"
+    """
+    pieces = (Piece(kind="plain", text=text),) if text else ()
+    return Word(raw=text, column=column, pieces=pieces)
 
 
 def fragment_start(line: str) -> int:

@@ -66,7 +66,9 @@ class Call:
         )
 
 
-def result_answer(call: Call, prediction: Prediction, timings: Timings) -> Result:
+def result_answer(
+    call: Call, prediction: Prediction, timings: Timings, labels: dict[str, tuple[str, ...]]
+) -> Result:
     """Build the answer to a call that succeeded."""
     return Result(
         id=call.request_id,
@@ -74,6 +76,7 @@ def result_answer(call: Call, prediction: Prediction, timings: Timings) -> Resul
         reference=call.reference,
         timings=timings,
         logs=prediction.logs,
+        labels=labels,
         values=prediction.values,
     )
 

@@ -115,6 +115,11 @@ class Deployment:
         return "failed" if self._failure is not None else "stopped"
 
     @property
+    def labels(self) -> dict[str, tuple[str, ...]]:
+        """What the places along the last axis of outputs stand for, by the outputs' names."""
+        return {} if self._translation is None else self._translation.labels
+
+    @property
     def running(self) -> Call | None:
         """The call that the model is at work on."""
         return self._running

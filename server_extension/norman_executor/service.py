@@ -301,7 +301,9 @@ class ExecutorService:
             # The caller still gets the answer; the record says interrupted after the next start.
             _log.exception("the end of invocation %s could not be recorded", call.invocation_id)
         if prediction is not None:
-            call.answer(result_answer(call, prediction, timings))
+            deployment = self._deployments.get(call.version_id)
+            labels = {} if deployment is None else deployment.labels
+            call.answer(result_answer(call, prediction, timings, labels))
         elif error is not None:
             call.answer(failure_answer(call, error))
 

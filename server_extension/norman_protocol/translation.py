@@ -11,6 +11,7 @@ from norman_protocol.values import Value
 __all__ = ["Translation"]
 
 _UTF16 = "utf16"
+_LABEL_CHARACTERS = 32 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,14 +22,21 @@ class Translation:
     ----------
     trivial
         Whether callers and model say the same, so that every call passes as it is.
+    labels
+        By the names of outputs: what the places along their last axis stand for. They go with each
+        answer, so that those of a vocabulary are left out.
     """
 
     signature: Signature
     trivial: bool = field(init=False)
+    labels: dict[str, tuple[str, ...]] = field(init=False)
 
     def __post_init__(self) -> None:
         said = (*self.signature.inputs, *self.signature.outputs)
         object.__setattr__(self, "trivial", all(map(_is_plain, said)))
+        labels = {one.name: one.labels for one in self.signature.outputs if one.labels}
+        few = {name: texts for name, texts in labels.items() if _are_few(texts)}
+        object.__setattr__(self, "labels", few)
 
     def to_decode(self, values: Mapping[str, Value]) -> tuple[Parameter, ...]:
         """Return the inputs whose values are files that the model takes as something else."""
@@ -83,6 +91,10 @@ class Translation:
             for name in (_own_name(parameter), parameter.rate_parameter)
             if name is not None
         )
+
+
+def _are_few(labels: tuple[str, ...]) -> bool:
+    return sum(map(len, labels)) <= _LABEL_CHARACTERS
 
 
 def _own_name(parameter: Parameter) -> str:

@@ -143,6 +143,7 @@ class InvokingHandler(Handler):
                     reference=outcome.reference,
                     timings=outcome.timings,
                     logs=outcome.logs,
+                    labels=outcome.labels,
                     values=outcome.values,
                 )
             )

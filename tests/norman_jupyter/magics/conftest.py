@@ -358,7 +358,7 @@ class FakeClient:
         )
         return DoctorReport(checks=("disk", "orphans"), findings=() if deep else (finding,))
 
-    def logs(self, reference: str) -> LogText:
+    def logs(self, reference: str, *, after: int | None = None) -> LogText:
         self._note("logs", reference)
         return LogText(reference="digits@1", text="loaded weights\n", truncated=False)
 
