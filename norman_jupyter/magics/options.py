@@ -206,9 +206,14 @@ _TABLE: tuple[Command, ...] = (
         name="upload",
         summary="Upload a model and serve it as a new version",
         details=(
-            "PATH is an .onnx file, a folder with one, or a folder with a model.py. The version\n"
-            "becomes active when it is ready; until then the previous one serves. The same files\n"
-            "again are the same version.\n"
+            "PATH is an .onnx or .pt file, a folder with one, or a folder with a model.py. The\n"
+            "version becomes active when it is ready; until then the previous one serves. The\n"
+            "same files again are the same version.\n"
+            "\n"
+            "A norman.toml in the folder says what the model's inputs and outputs are to people:\n"
+            "titles, encodings, layouts of tensors. FILE (.toml or .json) counts before it, key\n"
+            "by key; without PATH it names the model's files too, under assets. The other\n"
+            "options count before both.\n"
             "\n"
             "Of a folder, .git, .venv, node_modules, __pycache__, *.pyc, .ipynb_checkpoints and\n"
             ".DS_Store stay behind, and what a .normanignore in it names, in the manner of a\n"
@@ -216,7 +221,12 @@ _TABLE: tuple[Command, ...] = (
             "lead to what is inside."
         ),
         positionals=(
-            Positional(name="PATH", help="file or folder to upload; ~ is home", content="path"),
+            Positional(
+                name="PATH",
+                help="file or folder to upload; ~ is home",
+                content="path",
+                required=False,
+            ),
         ),
         options=(
             Option(
@@ -236,9 +246,20 @@ _TABLE: tuple[Command, ...] = (
                 help="allow formats that run code when they are loaded, such as model.py",
             ),
             Option(name="--no-activate", help="leave the active version as it is"),
+            Option(
+                name="--config",
+                metavar="FILE",
+                content="path",
+                help="what is said of the model, as in norman.toml; or all of it, with its assets",
+            ),
+            Option(
+                name="--dry-run",
+                help="only show what would be uploaded: format, signature, files, trust, memory",
+            ),
         ),
         examples=(
             "%norman upload ./model --name digits",
+            "%norman upload ./model --config mirror.toml --dry-run",
             "%norman upload ./answer --trust --tag draft --tag text",
         ),
         changes=True,
