@@ -19,15 +19,21 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from norman_jupyter.client.asynchronous import Norman
     from norman_jupyter.client.blocking import BlockingNorman
-    from norman_jupyter.client.loading import LoadedModel
+    from norman_jupyter.client.frames import MappedRow
+    from norman_jupyter.client.inspection import Inspection
+    from norman_jupyter.client.loaded import LoadedModel
+    from norman_jupyter.client.mapping import MapInterrupted, MapProgress, MapRun
+    from norman_jupyter.client.media import Media
     from norman_jupyter.client.progress import Progress
     from norman_jupyter.client.results import InvokeResult
     from norman_jupyter.client.submissions import BlockingSubmission, Submission
+    from norman_jupyter.client.web import WebLimits
     from norman_jupyter.magics import load_ipython_extension, unload_ipython_extension
     from norman_protocol.errors import (
         BlobNotFound,
         BundleInvalid,
         Cancelled,
+        ConfigurationInvalid,
         Conflict,
         ExecutorUnavailable,
         Forbidden,
@@ -68,11 +74,13 @@ __all__ = [
     "BlockingSubmission",
     "BundleInvalid",
     "Cancelled",
+    "ConfigurationInvalid",
     "Conflict",
     "ExecutorUnavailable",
     "Forbidden",
     "IdempotencyConflict",
     "InputInvalid",
+    "Inspection",
     "InternalError",
     "InterpreterRefused",
     "Interrupted",
@@ -80,6 +88,11 @@ __all__ = [
     "InvokeResult",
     "LoadFailed",
     "LoadedModel",
+    "MapInterrupted",
+    "MapProgress",
+    "MapRun",
+    "MappedRow",
+    "Media",
     "ModelFailed",
     "ModelNotFound",
     "NameInvalid",
@@ -103,6 +116,7 @@ __all__ = [
     "TrustRequired",
     "Unauthenticated",
     "VersionNotFound",
+    "WebLimits",
     "__version__",
     "load_ipython_extension",
     "unload_ipython_extension",
@@ -110,12 +124,19 @@ __all__ = [
 
 _HOMES = {
     "BlockingNorman": "norman_jupyter.client.blocking",
+    "Inspection": "norman_jupyter.client.inspection",
     "InvokeResult": "norman_jupyter.client.results",
-    "LoadedModel": "norman_jupyter.client.loading",
+    "Media": "norman_jupyter.client.media",
+    "LoadedModel": "norman_jupyter.client.loaded",
+    "MapInterrupted": "norman_jupyter.client.mapping",
+    "MapProgress": "norman_jupyter.client.mapping",
+    "MapRun": "norman_jupyter.client.mapping",
+    "MappedRow": "norman_jupyter.client.frames",
     "Norman": "norman_jupyter.client.asynchronous",
     "Progress": "norman_jupyter.client.progress",
     "BlockingSubmission": "norman_jupyter.client.submissions",
     "Submission": "norman_jupyter.client.submissions",
+    "WebLimits": "norman_jupyter.client.web",
     "load_ipython_extension": "norman_jupyter.magics",
     "unload_ipython_extension": "norman_jupyter.magics",
 }

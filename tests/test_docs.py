@@ -83,7 +83,7 @@ def test_make_commands_exist(path):
 
 
 def test_search_is_described_alike_wherever_it_is_offered():
-    (option,) = find_command("models").options
+    option = find_command("models").options_by_name["--search"]
     openapi = json.loads((_REPOSITORY / "labextension" / "openapi.json").read_text("utf-8"))
     (described,) = [
         parameter["description"]

@@ -35,7 +35,10 @@ HEAVY = {
 }
 STANDARD_LIBRARY_ONLY = {
     # package: what its named modules alone may import besides, and only inside functions
-    "norman_protocol": {"norman_protocol.arrays": {"numpy", "ml_dtypes"}},
+    "norman_protocol": {
+        "norman_protocol.arrays": {"numpy", "ml_dtypes"},
+        "norman_protocol.rendering": {"numpy"},
+    },
     "norman_bundle": {},
 }
 

@@ -390,7 +390,7 @@ export interface paths {
             };
             readonly cookie?: never;
         };
-        /** The end of what a version's worker wrote */
+        /** The end of what a version's worker wrote, or what it wrote since */
         readonly get: operations["getModelsNameVersionsSelectorLogs"];
         readonly put?: never;
         readonly post?: never;
@@ -449,6 +449,25 @@ export interface paths {
         };
         /** What a call answered, or its error; 202 where it goes on */
         readonly get: operations["getInvocationsInvocationIdResult"];
+        readonly put?: never;
+        readonly post?: never;
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/invocations/{invocation_id}/output": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path: {
+                readonly invocation_id: string;
+            };
+            readonly cookie?: never;
+        };
+        /** One kept output of a call itself: an image as an image, JSON as JSON */
+        readonly get: operations["getInvocationsInvocationIdOutput"];
         readonly put?: never;
         readonly post?: never;
         readonly delete?: never;
@@ -649,6 +668,7 @@ export interface components {
             readonly missing_blobs?: readonly string[];
             readonly long_description?: string | null;
             readonly aliases?: readonly string[];
+            readonly declaration?: components["schemas"]["Declaration"] | null;
         };
         /** @description The typed inputs and outputs of a version, in their order. */
         readonly Signature: {
@@ -671,17 +691,82 @@ export interface components {
          *         code applies it).
          *     nullable
          *         Whether null (None) is a value of it.
+         *     encoding
+         *         A name of `norman_protocol.media.ENCODINGS`: what files of it are (an input takes other
+         *         encodings of its modality too), what an output is written as. None where that is open.
+         *     layout
+         *         For images, sound and video: the tensor that the model gets or gives. None where the model
+         *         takes the file itself.
+         *     parameter
+         *         The model's own name for it, where that is another one.
+         *     rate_parameter
+         *         The model's own name for the sample rate (Hz, an integer) or frame rate (1/s, a float)
+         *         that goes with a sound or video; None where the model has none.
+         *     hidden
+         *         Whether forms leave it out; its default applies.
+         *     labels
+         *         What the places along the last axis of a tensor stand for, such as names of classes.
          */
         readonly Parameter: {
             readonly name: string;
             /** @enum {string} */
-            readonly modality: "tensor" | "text" | "integer" | "float" | "boolean" | "json" | "file";
+            readonly modality: "tensor" | "text" | "integer" | "float" | "boolean" | "json" | "file" | "image" | "audio" | "video";
             readonly dtype?: string | null;
             readonly shape?: readonly (number | string | null)[] | null;
             readonly required?: boolean;
             readonly default?: unknown;
             readonly nullable?: boolean;
             readonly description?: string;
+            readonly encoding?: string | null;
+            readonly layout?: components["schemas"]["Layout"] | null;
+            readonly parameter?: string | null;
+            readonly rate_parameter?: string | null;
+            readonly hidden?: boolean;
+            readonly labels?: readonly string[];
+        };
+        /**
+         * @description The tensor that an image, a sound or a video is to the model.
+         *
+         *     Attributes
+         *     ----------
+         *     dtype
+         *         A name of `norman_protocol.tensors.DTYPES`: a float, or an integer type up to 32 bits.
+         *     axes
+         *         One letter per axis, in their order. N: a batch of one; H, W: rows and columns; C: channels
+         *         of an image or of a sound; T: samples of a sound, frames of a video.
+         *     channels
+         *         For images and video: RGB, BGR, RGBA, BGRA or L (grey).
+         *     low, high
+         *         What black and white are (silence is the middle: sounds reach from low to high).
+         *     height, width
+         *         The only size that the model takes; None takes any.
+         *     resize
+         *         How another size becomes that one; None refuses it.
+         *     flatten
+         *         Whether the axes after N (all, without it) become one.
+         *     mean, std
+         *         Taken away from, and divided by, after low and high apply: one number per channel.
+         *     sample_rate, mono
+         *         For sounds: the only rate, in Hz, resampled to (None: any), and whether channels are mixed
+         *         into one. None keeps them.
+         *     frame_rate
+         *         For video: the only rate, in frames per second; None keeps every frame.
+         */
+        readonly Layout: {
+            readonly dtype?: string;
+            readonly axes?: string;
+            readonly channels?: string;
+            readonly low?: number;
+            readonly high?: number;
+            readonly height?: number | null;
+            readonly width?: number | null;
+            readonly resize?: ("stretch" | "fit" | "cover") | null;
+            readonly flatten?: boolean;
+            readonly mean?: readonly number[];
+            readonly std?: readonly number[];
+            readonly sample_rate?: number | null;
+            readonly mono?: boolean;
+            readonly frame_rate?: number | null;
         };
         /** @description The files of a bundle, sorted by path. */
         readonly Manifest: {
@@ -718,6 +803,71 @@ export interface components {
             readonly trusted_at: string;
             readonly bundle_digest: string;
         };
+        /**
+         * @description What a configuration says of a version; part of what tells versions apart.
+         *
+         *     Attributes
+         *     ----------
+         *     runtime
+         *         The loader of its format; None where the files tell it.
+         *     entry
+         *         The file that the loader opens, relative to the bundle; None where the files tell it.
+         *     inputs, outputs
+         *         In the order of the model's own where that has no names. Inputs and outputs of the model
+         *         that are not among them keep their own names.
+         *     output_format
+         *         What tensors become where a caller asks for bytes: a ``.npy`` file (``binary``) or JSON.
+         */
+        readonly Declaration: {
+            readonly runtime?: string | null;
+            readonly entry?: string | null;
+            readonly inputs?: readonly components["schemas"]["DeclaredParameter"][];
+            readonly outputs?: readonly components["schemas"]["DeclaredParameter"][];
+            readonly output_format?: ("binary" | "json" | "text") | null;
+        };
+        /**
+         * @description What is said of one input or output; what is None or empty is left to the model.
+         *
+         *     Attributes
+         *     ----------
+         *     title
+         *         The name that callers use; any text.
+         *     parameter
+         *         The model's own name for it; None where that is the title.
+         *     rate_parameter
+         *         The model's own name for the sample rate or frame rate that goes with a sound or video.
+         *     encoding
+         *         A name of `norman_protocol.media.ENCODINGS`.
+         *     modality
+         *         Where the encoding doesn't say it.
+         *     dtype, shape
+         *         Of a tensor; a text in the shape names an open size, None is open without a name.
+         *     layout
+         *         Fields of `norman_protocol.media.Layout` that differ from what follows from the model and
+         *         the modality.
+         *     default
+         *         What a call that leaves the input out means, as JSON; None: it must be given.
+         *     hidden
+         *         Whether forms leave it out. Needs a default.
+         *     labels
+         *         What the places along the last axis of a tensor stand for.
+         */
+        readonly DeclaredParameter: {
+            readonly title: string;
+            readonly parameter?: string | null;
+            readonly rate_parameter?: string | null;
+            readonly encoding?: string | null;
+            readonly modality?: ("tensor" | "text" | "integer" | "float" | "boolean" | "json" | "file" | "image" | "audio" | "video") | null;
+            readonly dtype?: string | null;
+            readonly shape?: readonly (number | string | null)[] | null;
+            readonly layout?: {
+                readonly [key: string]: unknown;
+            };
+            readonly default?: unknown;
+            readonly hidden?: boolean;
+            readonly description?: string;
+            readonly labels?: readonly string[];
+        };
         /** @description Make a version of blobs that are stored already. */
         readonly PublishRequest: {
             readonly manifest: components["schemas"]["Manifest"];
@@ -728,6 +878,7 @@ export interface components {
             readonly trust?: boolean;
             readonly activate?: boolean;
             readonly origin?: components["schemas"]["Origin"];
+            readonly declaration?: components["schemas"]["Declaration"] | null;
         };
         /** @description Change what is said of a version. None leaves a text as it is, an empty one removes it. */
         readonly EditRequest: {
@@ -886,17 +1037,24 @@ export interface components {
         readonly GarbageRequest: {
             readonly dry_run?: boolean;
         };
-        /** @description The end of a version's log. */
+        /**
+         * @description The end of a version's log, or what was written after an offset in it.
+         *
+         *     ``truncated`` says that something before it is left out, ``end`` is the offset, in bytes, after
+         *     which more will come.
+         */
         readonly LogText: {
             readonly reference: string;
             readonly text: string;
             readonly truncated: boolean;
+            readonly end?: number;
         };
         /**
          * @description Outputs as plain JSON.
          *
          *     A tensor is ``{"dtype", "shape", "data"}`` with nested lists (null for NaN and Infinity,
-         *     ``[re, im]`` for a complex number), bytes are ``{"base64", "file_name"}``.
+         *     ``[re, im]`` for a complex number), bytes are ``{"base64", "file_name"}``, with ``"encoding"``
+         *     (such as ``png``) where that is known.
          */
         readonly InvokeAnswer: {
             readonly id: string;
@@ -907,11 +1065,16 @@ export interface components {
             readonly timings: components["schemas"]["Timings"];
             readonly logs?: string;
         };
-        /** @description Durations of one call on the executor's monotonic clock, in seconds. */
+        /**
+         * @description Durations of one call on the executor's monotonic clock, in seconds.
+         *
+         *     ``codec_s`` is what decoding its inputs and encoding its outputs took, waiting included.
+         */
         readonly Timings: {
             readonly queue_s?: number;
             readonly model_s?: number;
             readonly total_s?: number;
+            readonly codec_s?: number;
         };
         /** @description An invocation in a list. */
         readonly InvocationSummary: {
@@ -1006,10 +1169,13 @@ export type VersionPage = components['schemas']['VersionPage'];
 export type VersionDetail = components['schemas']['VersionDetail'];
 export type Signature = components['schemas']['Signature'];
 export type Parameter = components['schemas']['Parameter'];
+export type Layout = components['schemas']['Layout'];
 export type Manifest = components['schemas']['Manifest'];
 export type FileEntry = components['schemas']['FileEntry'];
 export type Origin = components['schemas']['Origin'];
 export type TrustRecord = components['schemas']['TrustRecord'];
+export type Declaration = components['schemas']['Declaration'];
+export type DeclaredParameter = components['schemas']['DeclaredParameter'];
 export type PublishRequest = components['schemas']['PublishRequest'];
 export type EditRequest = components['schemas']['EditRequest'];
 export type VersionDiff = components['schemas']['VersionDiff'];
@@ -1787,7 +1953,10 @@ export interface operations {
     };
     readonly getModelsNameVersionsSelectorLogs: {
         readonly parameters: {
-            readonly query?: never;
+            readonly query?: {
+                /** @description Only the whole lines from this offset on: the end of the answer before */
+                readonly after?: number;
+            };
             readonly header?: never;
             readonly path: {
                 readonly name: string;
@@ -1962,6 +2131,32 @@ export interface operations {
                 };
                 content: {
                     readonly "application/json": components["schemas"]["InvocationSummary"];
+                };
+            };
+            readonly default: components["responses"]["Error"];
+        };
+    };
+    readonly getInvocationsInvocationIdOutput: {
+        readonly parameters: {
+            readonly query?: {
+                /** @description Which output; required */
+                readonly name?: string;
+            };
+            readonly header?: never;
+            readonly path: {
+                readonly invocation_id: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description OK */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/octet-stream": unknown;
                 };
             };
             readonly default: components["responses"]["Error"];

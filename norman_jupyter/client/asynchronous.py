@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
+from norman_jupyter.client.asyncio_driver import AsyncioDriver
 from norman_jupyter.client.catalogue import AsyncioCatalogue
-from norman_jupyter.client.core import Core, PathLike, Transport
-from norman_jupyter.client.effects import Effect, Exchange, Pause, Send, Steps
-from norman_jupyter.client.local_asyncio import AsyncioLinks
+from norman_jupyter.client.core import Configured, Core, PathLike, PublishOptions, Transport
+from norman_jupyter.client.dictionaries import Answer, check_alone, stream_bytes
+from norman_jupyter.client.effects import Steps
+from norman_jupyter.client.inputs import merge_inputs
+from norman_jupyter.client.mapping import DEFAULT_IN_FLIGHT, MapRun, OnRows
 from norman_jupyter.client.metering import OnProgress
-from norman_jupyter.client.rest_transport import AsyncioHttp
 from norman_jupyter.client.results import InvokeResult
 from norman_jupyter.client.submissions import Submission
 from norman_jupyter.client.surroundings import make_discovery
+from norman_jupyter.client.web import WebLimits
+from norman_jupyter.packaging.configuration import upload_keywords
 from norman_protocol.messages import InvocationState
 from norman_protocol.rest import (
     InvocationDetail,
@@ -31,7 +34,8 @@ from norman_protocol.rest import (
 )
 
 if TYPE_CHECKING:
-    from norman_jupyter.client.loading import LoadedModel
+    from norman_jupyter.client.inspection import Inspection
+    from norman_jupyter.client.loaded import LoadedModel
 
 __all__ = ["Norman"]
 
@@ -55,6 +59,8 @@ class Norman(AsyncioCatalogue):
     transport
         ``auto``: straight to the executor where it runs on this machine, else over REST;
         ``local`` or ``rest`` force one.
+    web_limits
+        How far a fetch of a Link goes, which only dictionaries of the Norman SDK have.
 
     Raises
     ------
@@ -84,11 +90,12 @@ class Norman(AsyncioCatalogue):
         token: str | None = None,
         *,
         transport: Transport = "auto",
+        web_limits: WebLimits | None = None,
     ) -> None:
+        self._web_limits = web_limits or WebLimits()
         self._core = Core(make_discovery(url, token), transport=transport)
         self._catalogue = self._core.catalogue
-        self._links = AsyncioLinks()
-        self._http = AsyncioHttp()
+        self._driver = AsyncioDriver()
 
     async def upload(
         self,
@@ -103,6 +110,12 @@ class Norman(AsyncioCatalogue):
         activate: bool = True,
         origin: Origin | None = None,
         on_progress: OnProgress | None = None,
+        config: Configured | None = None,
+        inputs: Sequence[Mapping[str, Any]] | None = None,
+        outputs: Sequence[Mapping[str, Any]] | None = None,
+        runtime: str | None = None,
+        entry: str | None = None,
+        output_format: str | None = None,
     ) -> VersionDetail:
         """Upload a file or folder as a new version and wait until it serves.
 
@@ -113,7 +126,9 @@ class Norman(AsyncioCatalogue):
         Parameters
         ----------
         source
-            An ``.onnx`` file, a folder with one at its root, or a folder with ``model.py``.
+            An ``.onnx`` or ``.pt`` file, a folder with one at its root, or a folder with
+            ``model.py``. What a ``norman.toml`` in the folder says of the model counts
+            (docs/configuration.md).
             Left out is what its ``.normanignore`` names (written like a ``.gitignore``), and by
             default ``.git``, ``.venv``, ``node_modules``, ``__pycache__``, ``*.pyc``,
             ``.ipynb_checkpoints`` and ``.DS_Store``. Links are followed as long as they stay
@@ -130,6 +145,12 @@ class Norman(AsyncioCatalogue):
             Where it came from; collected here by default.
         on_progress
             Called with a `Progress` now and then, on this thread.
+        config
+            What is said of the model: a dictionary with the keys of ``norman.toml``, or the path
+            of a TOML or JSON file. It counts before ``norman.toml``, key by key.
+        inputs, outputs, runtime, entry, output_format
+            The same keys one by one; they count before ``config``, as do ``name``, ``label``,
+            ``description``, ``long_description`` and ``tags``.
 
         Returns
         -------
@@ -138,6 +159,9 @@ class Norman(AsyncioCatalogue):
 
         Raises
         ------
+        ConfigurationInvalid
+            What is said of the model has an unknown key or value (the message names the nearest),
+            or contradicts itself or the model.
         BundleInvalid
             Missing, empty, of no known format, changed meanwhile, or not what it claims.
         TrustRequired
@@ -160,17 +184,168 @@ class Norman(AsyncioCatalogue):
         return await self._run(
             self._core.upload(
                 source,
-                name=name,
-                label=label,
-                description=description,
-                long_description=long_description,
-                tags=tags,
-                trust=trust,
-                activate=activate,
-                origin=origin,
-                on_progress=on_progress,
+                config=config,
+                keywords=upload_keywords(
+                    name=name,
+                    label=label,
+                    description=description,
+                    long_description=long_description,
+                    tags=tags,
+                    inputs=inputs,
+                    outputs=outputs,
+                    runtime=runtime,
+                    entry=entry,
+                    output_format=output_format,
+                ),
+                options=PublishOptions(
+                    trust=trust, activate=activate, origin=origin, on_progress=on_progress
+                ),
             )
         )
+
+    async def upload_model(
+        self,
+        config: Configured,
+        *,
+        name: str | None = None,
+        label: str | None = None,
+        description: str | None = None,
+        long_description: str | None = None,
+        tags: Iterable[str] = (),
+        trust: bool = False,
+        activate: bool = True,
+        origin: Origin | None = None,
+        on_progress: OnProgress | None = None,
+    ) -> VersionDetail:
+        """Upload a model whose files a dictionary names, as the Norman SDK has it.
+
+        Parameters
+        ----------
+        config
+            ``{"name", "version_label", "short_description", "long_description", "assets":
+            [{"asset_name", "data", "source"}], "inputs": [{"display_title", "data_encoding",
+            "receive_format", "parameters": [{"parameter_name", "data_encoding"}]}], "outputs":
+            […], "model_type", …}``, or the path of a TOML or JSON file with that. The data of an
+            asset is bytes, a path, an http or https URL (fetched here), or an object with
+            ``read()``; ``source`` says which where it can't be told. docs/configuration.md lists
+            every key. The paths in a file are relative to its folder.
+        name, label, description, long_description, tags
+            Count before the configuration's.
+        trust, activate, origin, on_progress
+            As for `upload`.
+
+        Returns
+        -------
+        VersionDetail
+            The version, ready, with its signature.
+
+        Raises
+        ------
+        ConfigurationInvalid
+            A key or value isn't known (the message names the nearest), or contradicts another one
+            or the model.
+        BundleInvalid
+            An asset can't be had, or no format fits.
+        TrustRequired, NameInvalid, LoadFailed, RuntimeMissing, StorageFull, PayloadTooLarge
+            As for `upload`.
+
+        Examples
+        --------
+        ::
+
+            await norman.upload_model({
+                "name": "image_reverser",
+                "assets": [{"asset_name": "weights", "data": "./model.pt"}],
+                "inputs": [{
+                    "display_title": "Input Image",
+                    "data_encoding": "png",
+                    "receive_format": "File",
+                    "parameters": [{"parameter_name": "image", "data_encoding": "png"}],
+                }],
+                "outputs": [{
+                    "display_title": "Output Image",
+                    "data_encoding": "png",
+                    "receive_format": "File",
+                    "parameters": [{"parameter_name": "mirror_image", "data_encoding": "png"}],
+                }],
+            })
+        """
+        return await self._run(
+            self._core.upload_model(
+                config,
+                keywords=upload_keywords(
+                    name=name,
+                    label=label,
+                    description=description,
+                    long_description=long_description,
+                    tags=tags,
+                ),
+                options=PublishOptions(
+                    trust=trust, activate=activate, origin=origin, on_progress=on_progress
+                ),
+            )
+        )
+
+    async def inspect(
+        self,
+        source: PathLike | Mapping[str, Any] | None = None,
+        *,
+        name: str | None = None,
+        label: str | None = None,
+        description: str | None = None,
+        long_description: str | None = None,
+        tags: Iterable[str] = (),
+        config: Configured | None = None,
+        inputs: Sequence[Mapping[str, Any]] | None = None,
+        outputs: Sequence[Mapping[str, Any]] | None = None,
+        runtime: str | None = None,
+        entry: str | None = None,
+        output_format: str | None = None,
+    ) -> Inspection:
+        """Tell what an upload would be, from the files alone: nothing is sent.
+
+        Parameters
+        ----------
+        source
+            As for `upload`, or a dictionary as for `upload_model` (its links are fetched). None:
+            the files that ``config`` names.
+        name, label, description, long_description, tags, config, inputs, outputs, runtime, \
+        entry, output_format
+            As for `upload`.
+
+        Returns
+        -------
+        Inspection
+            Format, signature as far as files and configuration tell, files, size, what would run
+            when it is loaded, and the memory to expect.
+
+        Raises
+        ------
+        BundleInvalid, ConfigurationInvalid, NameInvalid
+            As for `upload`. A model that needs trust is inspected all the same.
+
+        Examples
+        --------
+        ::
+
+            inspection = await norman.inspect("./model")
+            inspection.needs_trust, inspection.expected_memory_bytes
+        """
+        keywords = upload_keywords(
+            name=name,
+            label=label,
+            description=description,
+            long_description=long_description,
+            tags=tags,
+            inputs=inputs,
+            outputs=outputs,
+            runtime=runtime,
+            entry=entry,
+            output_format=output_format,
+        )
+        if isinstance(source, Mapping):
+            source, config = None, source
+        return await self._run(self._core.inspect(source, config=config, keywords=keywords))
 
     async def download(
         self,
@@ -263,6 +438,7 @@ class Norman(AsyncioCatalogue):
         """
         return await self._run(self._core.load(reference, on_progress))
 
+    @overload
     async def invoke(
         self,
         reference: str,
@@ -271,13 +447,32 @@ class Norman(AsyncioCatalogue):
         *,
         timeout_s: float | None = None,
         **named: Any,
-    ) -> InvokeResult:
+    ) -> InvokeResult: ...
+
+    @overload
+    async def invoke(
+        self, reference: Mapping[str, Any], /, *, timeout_s: float | None = None
+    ) -> Answer: ...
+
+    async def invoke(
+        self,
+        reference: str | Mapping[str, Any],
+        /,
+        inputs: Mapping[str, Any] | None = None,
+        *,
+        timeout_s: float | None = None,
+        **named: Any,
+    ) -> InvokeResult | Answer:
         """Call a model.
 
         Parameters
         ----------
         reference
-            ``digits`` (its active version), ``digits@3``, ``digits@latest`` or an alias.
+            ``digits`` (its active version), ``digits@3``, ``digits@latest`` or an alias. Or the
+            whole call as a dictionary of the Norman SDK: ``{"model_name", "inputs":
+            [{"display_title", "data", "source"}], "outputs": [{"display_title",
+            "consume_mode"}]}``. What it gives then is a dictionary from output title to bytes, or
+            to an async iterator of bytes where ``consume_mode`` is ``stream``.
         inputs
             Values by input name. A NumPy array, or what converts to one (a tensor, a series),
             goes as a tensor of its own dtype and shape, row-major; ``str`` as text; ``bytes`` and
@@ -317,7 +512,97 @@ class Norman(AsyncioCatalogue):
             result = await norman.invoke("digits@2", image=np.zeros((1, 64), np.float32))
             result["label"], result.latency_ms
         """
+        if isinstance(reference, Mapping):
+            check_alone(inputs, named)
+            call, outputs = await self._run(
+                self._core.invoke_dictionary(reference, timeout_s, self._web_limits)
+            )
+            return {
+                title: stream_bytes(data) if call.outputs.get(title) == "stream" else data
+                for title, data in outputs.items()
+            }
         return await self._run(self._core.invoke(reference, inputs, timeout_s, named))
+
+    def map(
+        self,
+        reference: str,
+        data: Any,
+        /,
+        inputs: Mapping[str, Any] | None = None,
+        *,
+        in_flight: int = DEFAULT_IN_FLIGHT,
+        timeout_s: float | None = None,
+        on_progress: OnRows | None = None,
+        **named: Any,
+    ) -> MapRun:
+        """Call a model for each row of a table, so many at once, and return all in their order.
+
+        Parameters
+        ----------
+        reference
+            As for `invoke`. It is resolved once: every row is answered by the same version.
+        data
+            A DataFrame of pandas; a list (or an iterator) of dictionaries; a dictionary of
+            columns; a pattern of files such as ``images/*.png``, or a folder; an array, whose
+            first axis are the rows; a list of values. Columns are matched to inputs by name;
+            others are not sent and come back as they are, but one that looks like a misspelt
+            input is an error. What has no names is given to the only input that must be given.
+            An empty cell (``None``, ``NA``) leaves an optional input out. Text for an input of
+            images, sound, video or files names a file. A row of a tensor may lack leading axes,
+            such as that of the batch; the outputs then lack it too.
+        inputs, named
+            Inputs that are the same for every row.
+        in_flight
+            How many calls are under way at once, 1 to 256. Their inputs together take at most
+            64 MiB, apart from a single larger one.
+        timeout_s
+            Of each call. A row that finds the queue full waits for up to five minutes.
+        on_progress
+            Called with a `MapProgress` now and then; here on the loop, with `BlockingNorman` on
+            the calling thread.
+
+        Returns
+        -------
+        MapRun
+            ``await`` gives a DataFrame: what was given, with a column for each output (called
+            ``NAME_output`` beside a column of that name) and ``error``, which holds the reason
+            where a row failed. Without pandas it is a list of dictionaries. ``async for`` gives a
+            `MappedRow` after the other. `BlockingNorman.map` returns the DataFrame.
+
+        Raises
+        ------
+        InputInvalid
+            The data can't be read as rows, or no row would fit. Nothing was sent.
+        MapInterrupted
+            Of `BlockingNorman`: Ctrl-C came. Its ``result`` has what was done, the rest marked.
+        ModelNotFound, VersionNotFound, NotReady, NameInvalid
+            The reference leads to none.
+
+        Notes
+        -----
+        A row that fails takes no other along. Where the server goes away for good, what was done
+        is returned and the rest is marked. Cancelling the awaiting task takes the calls back.
+
+        Examples
+        --------
+        ::
+
+            answers = await norman.map("digits", frame)
+            answers[answers["error"].isna()]
+
+            async for row in norman.map("digits", "images/*.png", top=3):
+                print(row.number, row.outputs or row.error)
+        """
+        return MapRun(
+            self._core,
+            self._driver,
+            reference,
+            data,
+            merge_inputs(inputs, named),
+            in_flight=in_flight,
+            timeout_s=timeout_s,
+            on_progress=on_progress,
+        )
 
     async def models(
         self, *, search: str | None = None, limit: int = 50, cursor: str | None = None
@@ -353,15 +638,20 @@ class Norman(AsyncioCatalogue):
         """
         return await self._run(self._core.version(reference))
 
-    async def logs(self, reference: str) -> LogText:
+    async def logs(self, reference: str, *, after: int | None = None) -> LogText:
         """Return the end of what a version's worker wrote to its output, the model's prints too.
+
+        Parameters
+        ----------
+        after
+            The ``end`` of an answer before: only what was written since, in whole lines.
 
         Raises
         ------
         ModelNotFound, VersionNotFound, NotReady, NameInvalid
             The reference leads to none.
         """
-        return await self._run(self._core.logs(reference))
+        return await self._run(self._core.logs(reference, after))
 
     async def status(self) -> ServerStatus:
         """Return how the server, its executor and its deployments are."""
@@ -483,8 +773,7 @@ class Norman(AsyncioCatalogue):
 
     async def close(self) -> None:
         """Close the connections of the running loop. Harmless when repeated."""
-        await self._links.close()
-        await self._http.close()
+        await self._driver.close()
 
     async def __aenter__(self) -> Self:
         return self
@@ -498,27 +787,4 @@ class Norman(AsyncioCatalogue):
         await self.close()
 
     async def _run(self, steps: Steps[T]) -> T:
-        try:
-            effect = next(steps)
-            while True:
-                try:
-                    outcome = await self._perform(effect)
-                except Exception as error:  # noqa: BLE001 - the operation decides, whatever it is
-                    effect = steps.throw(error)
-                else:
-                    effect = steps.send(outcome)
-        except StopIteration as end:
-            answer: T = end.value
-            return answer
-        finally:
-            steps.close()
-
-    async def _perform(self, effect: Effect) -> Any:
-        if isinstance(effect, Exchange):
-            return await self._links.exchange(effect)
-        if isinstance(effect, Send):
-            return await self._http.send(effect.target, effect.request)
-        if isinstance(effect, Pause):
-            await asyncio.sleep(effect.seconds)
-            return None
-        return await asyncio.to_thread(effect.run)
+        return await self._driver.run(steps)

@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
+import inspect
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
 from norman_jupyter.client.catalogue import BlockingCatalogue
-from norman_jupyter.client.core import Core, PathLike, Transport
-from norman_jupyter.client.effects import Effect, Exchange, Pause, Send, Steps
+from norman_jupyter.client.core import Configured, Core, PathLike, PublishOptions, Transport
+from norman_jupyter.client.dictionaries import (
+    BlockingAnswer,
+    check_alone,
+    stream_bytes_blocking,
+)
+from norman_jupyter.client.effects import Effect, Exchange, Pause, Read, Send, Steps
 from norman_jupyter.client.local_blocking import BlockingLinks
+from norman_jupyter.client.mapping import DEFAULT_IN_FLIGHT, OnRows, map_blocking
 from norman_jupyter.client.metering import OnProgress
 from norman_jupyter.client.rest_transport import BlockingHttp
 from norman_jupyter.client.results import InvokeResult
+from norman_jupyter.client.sources import SourceFailed
 from norman_jupyter.client.submissions import BlockingSubmission
 from norman_jupyter.client.surroundings import make_discovery
+from norman_jupyter.client.web import WebLimits
+from norman_jupyter.packaging.configuration import upload_keywords
 from norman_protocol.messages import InvocationState
 from norman_protocol.rest import (
     InvocationDetail,
@@ -31,7 +41,8 @@ from norman_protocol.rest import (
 )
 
 if TYPE_CHECKING:
-    from norman_jupyter.client.loading import LoadedModel
+    from norman_jupyter.client.inspection import Inspection
+    from norman_jupyter.client.loaded import LoadedModel
 
 __all__ = ["BlockingNorman"]
 
@@ -55,6 +66,8 @@ class BlockingNorman(BlockingCatalogue):
     transport
         ``auto``: straight to the executor where it runs on this machine, else over REST;
         ``local`` or ``rest`` force one.
+    web_limits
+        How far a fetch of a Link goes, which only dictionaries of the Norman SDK have.
 
     Raises
     ------
@@ -81,7 +94,9 @@ class BlockingNorman(BlockingCatalogue):
         token: str | None = None,
         *,
         transport: Transport = "auto",
+        web_limits: WebLimits | None = None,
     ) -> None:
+        self._web_limits = web_limits or WebLimits()
         self._core = Core(make_discovery(url, token), transport=transport)
         self._catalogue = self._core.catalogue
         self._links = BlockingLinks()
@@ -100,6 +115,12 @@ class BlockingNorman(BlockingCatalogue):
         activate: bool = True,
         origin: Origin | None = None,
         on_progress: OnProgress | None = None,
+        config: Configured | None = None,
+        inputs: Sequence[Mapping[str, Any]] | None = None,
+        outputs: Sequence[Mapping[str, Any]] | None = None,
+        runtime: str | None = None,
+        entry: str | None = None,
+        output_format: str | None = None,
     ) -> VersionDetail:
         """Upload a file or folder as a new version and wait until it serves.
 
@@ -108,17 +129,88 @@ class BlockingNorman(BlockingCatalogue):
         return self._run(
             self._core.upload(
                 source,
-                name=name,
-                label=label,
-                description=description,
-                long_description=long_description,
-                tags=tags,
-                trust=trust,
-                activate=activate,
-                origin=origin,
-                on_progress=on_progress,
+                config=config,
+                keywords=upload_keywords(
+                    name=name,
+                    label=label,
+                    description=description,
+                    long_description=long_description,
+                    tags=tags,
+                    inputs=inputs,
+                    outputs=outputs,
+                    runtime=runtime,
+                    entry=entry,
+                    output_format=output_format,
+                ),
+                options=PublishOptions(
+                    trust=trust, activate=activate, origin=origin, on_progress=on_progress
+                ),
             )
         )
+
+    def upload_model(
+        self,
+        config: Configured,
+        *,
+        name: str | None = None,
+        label: str | None = None,
+        description: str | None = None,
+        long_description: str | None = None,
+        tags: Iterable[str] = (),
+        trust: bool = False,
+        activate: bool = True,
+        origin: Origin | None = None,
+        on_progress: OnProgress | None = None,
+    ) -> VersionDetail:
+        """Upload a model whose files a dictionary names; see `Norman.upload_model`."""
+        return self._run(
+            self._core.upload_model(
+                config,
+                keywords=upload_keywords(
+                    name=name,
+                    label=label,
+                    description=description,
+                    long_description=long_description,
+                    tags=tags,
+                ),
+                options=PublishOptions(
+                    trust=trust, activate=activate, origin=origin, on_progress=on_progress
+                ),
+            )
+        )
+
+    def inspect(
+        self,
+        source: PathLike | Mapping[str, Any] | None = None,
+        *,
+        name: str | None = None,
+        label: str | None = None,
+        description: str | None = None,
+        long_description: str | None = None,
+        tags: Iterable[str] = (),
+        config: Configured | None = None,
+        inputs: Sequence[Mapping[str, Any]] | None = None,
+        outputs: Sequence[Mapping[str, Any]] | None = None,
+        runtime: str | None = None,
+        entry: str | None = None,
+        output_format: str | None = None,
+    ) -> Inspection:
+        """Tell what an upload would be: nothing is sent; see `Norman.inspect`."""
+        keywords = upload_keywords(
+            name=name,
+            label=label,
+            description=description,
+            long_description=long_description,
+            tags=tags,
+            inputs=inputs,
+            outputs=outputs,
+            runtime=runtime,
+            entry=entry,
+            output_format=output_format,
+        )
+        if isinstance(source, Mapping):
+            source, config = None, source
+        return self._run(self._core.inspect(source, config=config, keywords=keywords))
 
     def download(
         self,
@@ -134,6 +226,7 @@ class BlockingNorman(BlockingCatalogue):
         """Load a version in this process, with the outputs of the service; see `Norman.load`."""
         return self._run(self._core.load(reference, on_progress))
 
+    @overload
     def invoke(
         self,
         reference: str,
@@ -142,13 +235,69 @@ class BlockingNorman(BlockingCatalogue):
         *,
         timeout_s: float | None = None,
         **named: Any,
-    ) -> InvokeResult:
+    ) -> InvokeResult: ...
+
+    @overload
+    def invoke(
+        self, reference: Mapping[str, Any], /, *, timeout_s: float | None = None
+    ) -> BlockingAnswer: ...
+
+    def invoke(
+        self,
+        reference: str | Mapping[str, Any],
+        /,
+        inputs: Mapping[str, Any] | None = None,
+        *,
+        timeout_s: float | None = None,
+        **named: Any,
+    ) -> InvokeResult | BlockingAnswer:
         """Call a model and wait for its answer.
 
-        See `Norman.invoke`: same parameters, answer and errors. A KeyboardInterrupt takes the call
-        back and is raised on.
+        See `Norman.invoke`: same parameters, answer (a plain iterator where a dictionary asks for
+        a stream) and errors. A KeyboardInterrupt takes the call back and is raised on.
         """
+        if isinstance(reference, Mapping):
+            check_alone(inputs, named)
+            call, outputs = self._run(
+                self._core.invoke_dictionary(reference, timeout_s, self._web_limits)
+            )
+            return {
+                title: stream_bytes_blocking(data) if call.outputs.get(title) == "stream" else data
+                for title, data in outputs.items()
+            }
         return self._run(self._core.invoke(reference, inputs, timeout_s, named))
+
+    def map(
+        self,
+        reference: str,
+        data: Any,
+        /,
+        inputs: Mapping[str, Any] | None = None,
+        *,
+        in_flight: int = DEFAULT_IN_FLIGHT,
+        timeout_s: float | None = None,
+        on_progress: OnRows | None = None,
+        **named: Any,
+    ) -> Any:
+        """Call a model for each row and return a DataFrame in their order; see `Norman.map`.
+
+        The calls are made on a thread of its own; rows of an iterator are read there too.
+
+        Raises
+        ------
+        MapInterrupted
+            Ctrl-C came. Its ``result`` has what was done, the rest marked.
+        """
+        return map_blocking(
+            self._core,
+            reference,
+            data,
+            inputs,
+            named,
+            in_flight=in_flight,
+            timeout_s=timeout_s,
+            on_progress=on_progress,
+        )
 
     def models(
         self, *, search: str | None = None, limit: int = 50, cursor: str | None = None
@@ -164,9 +313,9 @@ class BlockingNorman(BlockingCatalogue):
         """Return a version with its signature, origin and files; see `Norman.version`."""
         return self._run(self._core.version(reference))
 
-    def logs(self, reference: str) -> LogText:
+    def logs(self, reference: str, *, after: int | None = None) -> LogText:
         """Return the end of what a version's worker wrote; see `Norman.logs`."""
-        return self._run(self._core.logs(reference))
+        return self._run(self._core.logs(reference, after))
 
     def status(self) -> ServerStatus:
         """Return how the server, its executor and its deployments are; see `Norman.status`."""
@@ -264,4 +413,19 @@ class BlockingNorman(BlockingCatalogue):
         if isinstance(effect, Pause):
             time.sleep(effect.seconds)
             return None
+        if isinstance(effect, Read):
+            return _read(effect)
         return effect.run()
+
+
+def _read(effect: Read) -> Any:
+    method = effect.stream.read
+    piece = method() if effect.size_bytes is None else method(effect.size_bytes)
+    if inspect.isawaitable(piece):
+        if inspect.iscoroutine(piece):
+            piece.close()
+        raise SourceFailed(
+            "read() of its stream is a coroutine. Call with await: Norman instead of "
+            "BlockingNorman."
+        )
+    return piece

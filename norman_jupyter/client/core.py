@@ -7,14 +7,23 @@ import itertools
 import math
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
+from norman_jupyter.client.assets import open_model, staging_folder
 from norman_jupyter.client.catalogue import Catalogue
+from norman_jupyter.client.dictionaries import (
+    DictionaryCall,
+    check_titles,
+    output_bytes,
+    read_call,
+    read_input,
+)
 from norman_jupyter.client.discovery import Target
 from norman_jupyter.client.effects import (
     HttpAnswer,
@@ -28,8 +37,10 @@ from norman_jupyter.client.effects import (
 from norman_jupyter.client.fetching import default_folder, fetch_version
 from norman_jupyter.client.handover import Handover, connect_handover
 from norman_jupyter.client.inputs import check_timeout, encode_inputs, is_slow, merge_inputs
+from norman_jupyter.client.inspection import Inspection, inspect_opened
 from norman_jupyter.client.local import LinkUnavailable
 from norman_jupyter.client.metering import OnProgress
+from norman_jupyter.client.pictures import PictureInputs
 from norman_jupyter.client.progress import Progress
 from norman_jupyter.client.rest import (
     get_request,
@@ -44,12 +55,14 @@ from norman_jupyter.client.rest import (
 )
 from norman_jupyter.client.results import InvokeResult, read_result
 from norman_jupyter.client.transfer import transfer_bundle
-from norman_jupyter.packaging.folders import default_name, open_bundle
+from norman_jupyter.client.web import WebLimits
+from norman_jupyter.packaging.opening import Opened, open_configured
 from norman_jupyter.packaging.origin import collect_origin
 from norman_protocol.errors import (
     BundleInvalid,
     Conflict,
     ExecutorUnavailable,
+    InputInvalid,
     Interrupted,
     ModelNotFound,
     NormanError,
@@ -64,6 +77,7 @@ from norman_protocol.identifiers import new_id
 from norman_protocol.messages import Failure, InvocationState, Invoke, Message, Result
 from norman_protocol.references import parse_name, parse_reference
 from norman_protocol.rest import (
+    API_PATH,
     FRAME_MEDIA_TYPE,
     InvocationDetail,
     InvocationPage,
@@ -81,11 +95,14 @@ from norman_protocol.rest import (
 from norman_protocol.values import Value
 
 if TYPE_CHECKING:
-    from norman_jupyter.client.loading import LoadedModel
+    from norman_jupyter.client.loaded import LoadedModel
 
-__all__ = ["Core", "PathLike", "Transport"]
+__all__ = ["Configured", "Core", "PathLike", "PublishOptions", "Transport"]
 
 T = TypeVar("T")
+Configured: TypeAlias = Mapping[str, Any] | str | os.PathLike[str]
+"""A configuration: a dictionary, or the path of a TOML or JSON file."""
+
 Transport: TypeAlias = Literal["auto", "local", "rest"]
 PathLike: TypeAlias = str | os.PathLike[str]
 
@@ -103,6 +120,16 @@ _GOES_ON = 202
 _UNAVAILABLE = 503
 
 _ROUTING_CODES = (ModelNotFound.code, VersionNotFound.code, NotReady.code)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublishOptions:
+    """What the caller of an upload decides, beside what is said of the model."""
+
+    trust: bool = False
+    activate: bool = True
+    origin: Origin | None = None
+    on_progress: OnProgress | None = None
 
 
 class Core:
@@ -138,6 +165,7 @@ class Core:
         self._target: Target | None = None
         self._greeted: Target | None = None
         self._ids = itertools.count(1)
+        self._pictures = PictureInputs()
         self.catalogue = Catalogue(self._call)
 
     # --- calls --------------------------------------------------------------------------------
@@ -152,12 +180,41 @@ class Core:
         """Call a version."""
         text = str(parse_reference(reference))
         timeout_s = check_timeout(timeout_s)
-        values = yield from _encode(merge_inputs(inputs, named))
+        objects = merge_inputs(inputs, named)
+        for tries_left in range(len(objects), -1, -1):  # each may teach us of one input
+            values = yield from _encode(objects, self._pictures.of(text))
+            message = Invoke(
+                id=f"{next(self._ids):x}", reference=text, timeout_s=timeout_s, values=values
+            )
+            try:
+                result, latency_s = yield from self._deliver(message)
+                break
+            except InputInvalid as error:  # refused before it was accepted
+                if not tries_left or not self._pictures.learn(text, error, objects):
+                    raise
+        return read_result(result, latency_s, self._record_link(result))
+
+    def invoke_dictionary(
+        self, dictionary: Mapping[str, Any], timeout_s: float | None, limits: WebLimits
+    ) -> Steps[tuple[DictionaryCall, dict[str, bytes]]]:
+        """Call a version as a dictionary of the Norman SDK asks, and give its outputs as bytes."""
+        call = read_call(dictionary)
+        timeout_s = check_timeout(timeout_s)
+        version = yield from self.version(call.reference)
+        check_titles(call, version)
+        values: dict[str, Value] = {}
+        for given in call.inputs:
+            values[given.title] = yield from read_input(given, limits)
         message = Invoke(
-            id=f"{next(self._ids):x}", reference=text, timeout_s=timeout_s, values=values
+            id=f"{next(self._ids):x}", reference=call.reference, timeout_s=timeout_s, values=values
         )
-        result, latency_s = yield from self._deliver(message)
-        return read_result(result, latency_s)
+        result, _ = yield from self._deliver(message)
+        declared = version.declaration
+        wanted = None if declared is None else declared.output_format
+        outputs: dict[str, bytes] = {}
+        for title, value in result.values.items():
+            outputs[title] = yield from work(partial(output_bytes, value, wanted))
+        return call, outputs
 
     def _deliver(self, message: Invoke) -> Steps[tuple[Result, float]]:
         """Bring a call to the model, waiting out a restart of the executor."""
@@ -222,41 +279,71 @@ class Core:
         self,
         source: PathLike,
         *,
-        name: str | None,
-        label: str | None,
-        description: str | None,
-        long_description: str | None,
-        tags: Iterable[str],
-        trust: bool,
-        activate: bool,
-        origin: Origin | None,
-        on_progress: OnProgress | None,
+        config: Configured | None,
+        keywords: Mapping[str, Any],
+        options: PublishOptions,
     ) -> Steps[VersionDetail]:
         """Upload a file or folder as a new version."""
-        if not isinstance(source, (str, os.PathLike)):
-            raise BundleInvalid(
-                f"A path is uploaded (text or Path), not a {type(source).__qualname__}."
+        opened = yield from work(
+            partial(
+                open_configured, source, config=config, keywords=keywords, trusted=options.trust
             )
-        chosen = parse_name(name) if name is not None else None
-        bundle = yield from work(partial(open_bundle, source, trusted=trust))
-        if chosen is None:
-            chosen = default_name(bundle.source)
+        )
+        return (yield from self._publish(opened, opened.bundle.source, options))
+
+    def upload_model(
+        self, config: Configured, *, keywords: Mapping[str, Any], options: PublishOptions
+    ) -> Steps[VersionDetail]:
+        """Upload a model whose files a configuration names."""
+        with staging_folder() as folder:
+            opened = yield from open_model(config, keywords, folder, trusted=options.trust)
+            return (yield from self._publish(opened, None, options))
+
+    def inspect(
+        self,
+        source: PathLike | None,
+        *,
+        config: Configured | None,
+        keywords: Mapping[str, Any],
+    ) -> Steps[Inspection]:
+        """Tell what an upload would be; nothing is asked of a server."""
+        if source is None and config is not None:
+            with staging_folder() as folder:
+                opened = yield from open_model(config, keywords, folder, trusted=True)
+                return (yield from work(partial(inspect_opened, opened)))
+        if source is None:
+            raise BundleInvalid("There is nothing to inspect: give a path, or a configuration.")
+        opened = yield from work(
+            partial(open_configured, source, config=config, keywords=keywords, trusted=True)
+        )
+        return (yield from work(partial(inspect_opened, opened)))
+
+    def _publish(
+        self, opened: Opened, source: Path | None, options: PublishOptions
+    ) -> Steps[VersionDetail]:
         yield from self._greet(self._target or (yield from self._find()))
+        origin = options.origin
         if origin is None:
-            origin = yield from work(partial(collect_origin, bundle.source))
+            origin = yield from work(partial(collect_origin, source))
+        said = opened.configuration
         request = PublishRequest(
             manifest=Manifest(files=()),
-            label=label,
-            description=description,
-            long_description=long_description,
-            tags=(tags,) if isinstance(tags, str) else tuple(tags),
-            trust=trust,
-            activate=activate,
+            label=said.label,
+            description=said.description,
+            long_description=said.long_description,
+            tags=said.tags,
+            trust=options.trust,
+            activate=options.activate,
             origin=origin,
+            declaration=said.declaration,
         )
-        tell = on_progress or _tell_nobody
+        tell = options.on_progress or _tell_nobody
         connect = self._connect_handover
-        return (yield from transfer_bundle(self._call, connect, bundle, chosen, request, tell))
+        return (
+            yield from transfer_bundle(
+                self._call, connect, opened.bundle, opened.name, request, tell
+            )
+        )
 
     def _connect_handover(self) -> Handover | None:
         """Connect for files to be given by descriptor, where they may be; blocks."""
@@ -309,9 +396,9 @@ class Core:
         question = get_request(version_path(parse_reference(reference)))
         return read_answer(VersionDetail, (yield from self._call(question)))
 
-    def logs(self, reference: str) -> Steps[LogText]:
-        """Give the end of a version's log."""
-        question = get_request(f"{version_path(parse_reference(reference))}/logs")
+    def logs(self, reference: str, after: int | None) -> Steps[LogText]:
+        """Give the end of a version's log, or what follows an offset."""
+        question = get_request(f"{version_path(parse_reference(reference))}/logs", after=after)
         return read_answer(LogText, (yield from self._call(question)))
 
     def status(self) -> Steps[ServerStatus]:
@@ -353,7 +440,7 @@ class Core:
             id="",
             reference=str(parse_reference(reference)),
             timeout_s=check_timeout(timeout_s),
-            values=(yield from _encode(merge_inputs(inputs, named))),
+            values=(yield from _encode(merge_inputs(inputs, named), self._pictures.of(reference))),
         )
         # With a key of its own in any case: a connection that is lost is then no question.
         key = new_id() if idempotency_key is None else idempotency_key
@@ -376,7 +463,7 @@ class Core:
             question = dataclasses.replace(question, accept=FRAME_MEDIA_TYPE)
             answer = yield from self._patiently(question)
             if answer.status != _GOES_ON:
-                return _read_call(answer)
+                return self._read_call(answer)
             if left_s <= _RESULT_WAIT_S:
                 raise TimedOut(
                     f"The invocation {invocation_id} goes on after {timeout_s:g} s. Wait again, or "
@@ -406,7 +493,22 @@ class Core:
             accept=FRAME_MEDIA_TYPE,
             answer_timeout_s=_DEADLINE_GRACE_S + (limit_s or _LONGEST_CALL_S),
         )
-        return _read_call((yield from self._call(request)))
+        return self._read_call((yield from self._call(request)))
+
+    def _read_call(self, answer: HttpAnswer) -> InvokeResult:
+        message = read_message(answer)
+        if not isinstance(message, Result):
+            raise ProtocolViolation(f"A call was answered with {type(message).__name__}.")
+        # It may have ended long ago: the time it took is the server's to tell.
+        return read_result(message, message.timings.total_s, self._record_link(message))
+
+    def _record_link(self, result: Result) -> str | None:
+        """Return where the page that shows the notebook finds the record of a call."""
+        target = self._target
+        if target is None or not target.is_ours:
+            return None
+        # Without scheme and host: the browser may know the server by others than we do.
+        return f"{urlsplit(target.url).path}{API_PATH}/{_invocation_path(result.invocation_id)}"
 
     def _patiently(self, request: HttpRequest) -> Steps[HttpAnswer]:
         """Send what may be sent twice, waiting out a restart of the server or its executor."""
@@ -507,22 +609,14 @@ class Core:
         raise error
 
 
-def _encode(objects: Mapping[str, Any]) -> Steps[dict[str, Value]]:
-    if is_slow(objects):
-        return (yield from work(partial(encode_inputs, objects)))
-    return encode_inputs(objects)
+def _encode(objects: Mapping[str, Any], pictures: frozenset[str]) -> Steps[dict[str, Value]]:
+    if is_slow(objects, pictures):
+        return (yield from work(partial(encode_inputs, objects, pictures)))
+    return encode_inputs(objects, pictures)
 
 
 def _invocation_path(invocation_id: str) -> str:
     return f"invocations/{quote(invocation_id, safe='')}"
-
-
-def _read_call(answer: HttpAnswer) -> InvokeResult:
-    message = read_message(answer)
-    if not isinstance(message, Result):
-        raise ProtocolViolation(f"A call was answered with {type(message).__name__}.")
-    # It may have ended long ago: the time it took is the server's to tell.
-    return read_result(message, message.timings.total_s)
 
 
 def _no_link(error: LinkUnavailable) -> NormanError:

@@ -49,6 +49,8 @@ class Target:
         How it was found, for errors.
     chosen
         Whether the user named it: then no other one is tried in its place.
+    is_ours
+        Whether it started this process: then it is the server of the page that shows the notebook.
     """
 
     url: str
@@ -58,6 +60,7 @@ class Target:
     transfer_path: str | None = None
     source: str = field(default="", compare=False)
     chosen: bool = field(default=False, compare=False)
+    is_ours: bool = field(default=False, compare=False)
 
 
 class Processes(Protocol):
@@ -140,7 +143,9 @@ def split_url(text: str) -> tuple[str, str | None]:
     >>> split_url("https://hub.example/user/ann")
     ('https://hub.example/user/ann/', None)
     """
-    shown = text if len(text) <= 100 else text[:97] + "..."
+    # It may be a good URL but for its beginning, token and all: that one is shown nowhere.
+    hidden = re.sub(r"(?i)(token=)[^&#\s]*", r"\1…", text)
+    shown = hidden if len(hidden) <= 100 else hidden[:97] + "..."
     try:
         parts = urlsplit(text.strip())
         valid = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
@@ -205,7 +210,7 @@ def _named(
     return Target(url=url, token=token, source=source, chosen=chosen)
 
 
-def _recorded(record: DiscoveryRecord, source: str) -> Target:
+def _recorded(record: DiscoveryRecord, source: str, *, is_ours: bool = False) -> Target:
     return Target(
         url=record.url,
         token=record.token,
@@ -213,6 +218,7 @@ def _recorded(record: DiscoveryRecord, source: str) -> Target:
         socket_path=record.socket_path,
         transfer_path=record.transfer_path,
         source=source,
+        is_ours=is_ours,
     )
 
 
@@ -221,7 +227,7 @@ def _of_ancestors(records: Sequence[DiscoveryRecord], processes: Processes) -> l
         return []
     by_pid = {record.server_pid: record for record in records}
     return [
-        _recorded(by_pid[pid], "the server that started this process")
+        _recorded(by_pid[pid], "the server that started this process", is_ours=True)
         for pid in processes.ancestors()
         if pid in by_pid
     ]

@@ -20,12 +20,14 @@ __all__ = [
     "HttpAnswer",
     "HttpRequest",
     "Pause",
+    "Read",
     "Send",
     "Sink",
     "Steps",
     "Work",
     "exchange",
     "pause",
+    "read",
     "send",
     "work",
 ]
@@ -141,7 +143,18 @@ class Pause:
     seconds: float
 
 
-Effect: TypeAlias = Send | Exchange | Work | Pause
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Read:
+    """Read a piece of a caller's own stream, whose ``read`` may be a coroutine; it may raise.
+
+    ``size_bytes`` is None where ``read`` takes no size.
+    """
+
+    stream: Any
+    size_bytes: int | None
+
+
+Effect: TypeAlias = Send | Exchange | Work | Pause | Read
 Steps: TypeAlias = Generator[Effect, Any, T]
 
 
@@ -166,3 +179,9 @@ def work(run: Callable[[], T]) -> Steps[T]:
 def pause(seconds: float) -> Steps[None]:
     """`Pause`, as a step."""
     yield Pause(seconds=seconds)
+
+
+def read(stream: Any, size_bytes: int | None) -> Steps[Any]:
+    """`Read`, as a step."""
+    piece = yield Read(stream=stream, size_bytes=size_bytes)
+    return piece

@@ -4,9 +4,16 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
+from norman_jupyter.client.media import Media
+from norman_jupyter.client.pictures import (
+    array_to_picture,
+    image_to_picture,
+    is_image,
+    is_picture_array,
+)
 from norman_protocol.arrays import object_to_value
 from norman_protocol.errors import InputInvalid
 from norman_protocol.values import Value
@@ -47,16 +54,26 @@ def merge_inputs(inputs: Mapping[str, Any] | None, named: Mapping[str, Any]) -> 
     return {**inputs, **named}
 
 
-def is_slow(objects: Mapping[str, Any]) -> bool:
-    """Whether encoding these may block for long: a file is read, or much may be copied."""
+def is_slow(objects: Mapping[str, Any], pictures: Collection[str] = ()) -> bool:
+    """Whether encoding these may block for long: files, pictures, or much that may be copied."""
     return any(
-        isinstance(item, os.PathLike) or getattr(item, "nbytes", 0) > _SLOW_BYTES
-        for item in objects.values()
+        name in pictures
+        or isinstance(item, os.PathLike)
+        or getattr(item, "nbytes", 0) > _SLOW_BYTES
+        or is_image(item)
+        for name, item in objects.items()
     )
 
 
-def encode_inputs(objects: Mapping[str, Any]) -> dict[str, Value]:
+def encode_inputs(objects: Mapping[str, Any], pictures: Collection[str] = ()) -> dict[str, Value]:
     """Turn objects into values, as `norman_protocol.arrays.object_to_value` does.
+
+    Images of Pillow become PNG, `Media` stay what they are.
+
+    Parameters
+    ----------
+    pictures
+        Names of inputs for which arrays of pixels become PNG too.
 
     Raises
     ------
@@ -66,13 +83,23 @@ def encode_inputs(objects: Mapping[str, Any]) -> dict[str, Value]:
     values: dict[str, Value] = {}
     for name, item in objects.items():
         try:
-            values[name] = object_to_value(item, name=name)
+            values[name] = _encode_input(item, name, as_picture=name in pictures)
         except OSError as error:
             raise InputInvalid(
                 f"Input {name!r}: the file {os.fspath(item)!r} can't be read: {error.strerror}.",
                 input=name,
             ) from error
     return values
+
+
+def _encode_input(item: Any, name: str, *, as_picture: bool) -> Value:
+    if isinstance(item, Media):
+        return Value(kind="bytes", encoding=item.encoding, buffer=item)
+    if is_image(item):
+        return image_to_picture(item, name)
+    if as_picture and is_picture_array(item):
+        return array_to_picture(item, name)
+    return object_to_value(item, name=name)
 
 
 def check_timeout(timeout_s: float | None) -> float | None:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from norman_jupyter.client.media import read_media
 from norman_protocol.arrays import value_to_object
 from norman_protocol.errors import OutputInvalid
-from norman_protocol.messages import Result
+from norman_protocol.messages import Result, Timings
+from norman_protocol.values import Value
 
-__all__ = ["InvokeResult", "read_result"]
+__all__ = ["InvokeResult", "read_result", "read_value"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
@@ -19,7 +21,8 @@ class InvokeResult(Mapping[str, Any]):
     """What a model answered: a mapping from output name to value.
 
     A tensor is a NumPy array (a NumPy scalar where its shape is ``()``; of dtype ``object``
-    holding ``str`` for text), text a ``str``, a file ``bytes``, anything else plain Python.
+    holding ``str`` for text), text a ``str``, a file ``bytes``, a picture, sound or video `Media`
+    (bytes that know their encoding), anything else plain Python.
     Arrays are read-only views of the received bytes: ``.copy()`` gives one to change.
 
     Attributes
@@ -33,8 +36,15 @@ class InvokeResult(Mapping[str, Any]):
     latency_ms
         The call in milliseconds, from the first byte sent to the last one received, measured here.
     timings
-        Where that went, each in milliseconds too: ``queue`` (waiting for the replica), ``model``
-        (inside the model), ``transfer`` (all the rest: the way there and back).
+        Where that went, each in milliseconds too: ``queue`` (waiting for the replica), ``codec``
+        (decoding and encoding media; only where there were any), ``model`` (inside the model),
+        ``transfer`` (all the rest: the way there and back).
+    labels
+        By the names of outputs: what the places along their last axis stand for, such as names of
+        classes, where the version says so.
+    record_link
+        Path of the call's record on the server that shows this notebook; None where the server
+        is another one.
     logs
         What the model printed and logged during this call, possibly shortened.
 
@@ -52,6 +62,8 @@ class InvokeResult(Mapping[str, Any]):
     latency_ms: float
     timings: Mapping[str, float] = dataclasses.field(default_factory=dict)
     logs: str = ""
+    labels: Mapping[str, Sequence[str]] = dataclasses.field(default_factory=dict)
+    record_link: str | None = None
 
     @property
     def value(self) -> Any:
@@ -96,24 +108,46 @@ class InvokeResult(Mapping[str, Any]):
         return render_result(self)
 
 
-def read_result(result: Result, latency_s: float) -> InvokeResult:
+def read_result(result: Result, latency_s: float, record_link: str | None = None) -> InvokeResult:
     """Turn the message into what the caller gets.
+
+    Parameters
+    ----------
+    record_link
+        Where a browser that shows the notebook finds the record.
 
     Raises
     ------
     ProtocolViolation, InputInvalid
         A value can't be read here (InputInvalid: its element type needs ml_dtypes).
     """
-    timings = result.timings
     return InvokeResult(
-        outputs={name: value_to_object(value) for name, value in result.values.items()},
+        outputs={name: read_value(name, value) for name, value in result.values.items()},
         id=result.invocation_id,
         version=result.reference,
         latency_ms=latency_s * 1e3,
-        timings={
-            "queue": timings.queue_s * 1e3,
-            "model": timings.model_s * 1e3,
-            "transfer": max(0.0, latency_s - timings.queue_s - timings.model_s) * 1e3,
-        },
+        timings=_split_latency(result.timings, latency_s),
         logs=result.logs,
+        labels=result.labels,
+        record_link=record_link,
     )
+
+
+def read_value(name: str, value: Value) -> Any:
+    """Turn one output into what the caller gets.
+
+    Raises
+    ------
+    ProtocolViolation, RequestInvalid, InputInvalid
+        As for `norman_protocol.arrays.value_to_object`.
+    """
+    media = read_media(value, name)
+    return value_to_object(value) if media is None else media
+
+
+def _split_latency(timings: Timings, latency_s: float) -> dict[str, float]:
+    known = {"queue": timings.queue_s, "codec": timings.codec_s, "model": timings.model_s}
+    if not timings.codec_s:
+        del known["codec"]
+    rest_s = max(0.0, latency_s - sum(known.values()))
+    return {name: seconds * 1e3 for name, seconds in (*known.items(), ("transfer", rest_s))}

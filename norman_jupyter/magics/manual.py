@@ -9,15 +9,15 @@ from norman_jupyter.magics.options import COMMANDS, HELP_FLAG, Command
 __all__ = ["command_help", "overview"]
 
 
-def overview(program: str = "%norman") -> str:
-    """Return the help of the program as a whole: every command with its usage line.
+def overview(program: str = "%norman", commands: Sequence[Command] = COMMANDS) -> str:
+    """Return the help of the program as a whole: every command with its summary.
 
     Examples
     --------
     >>> overview().splitlines()[0]
     'usage: %norman COMMAND …'
     """
-    rows = [(command.name, command.summary) for command in COMMANDS]
+    rows = [(command.name, command.summary) for command in commands]
     return "\n".join(
         [
             f"usage: {program} COMMAND …",
@@ -44,6 +44,8 @@ def command_help(command: Command, program: str = "%norman") -> str:
     lines = [f"usage: {program} {command.usage}", "", f"{command.summary}."]
     if command.details:
         lines += ["", command.details]
+    if command.body and program.startswith("%"):
+        lines += ["", command.body]
     if command.positionals:
         rows = [(positional.name, positional.help) for positional in command.positionals]
         lines += ["", "arguments:", *_columns(rows)]

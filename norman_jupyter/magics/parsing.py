@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from types import MappingProxyType
 
 from norman_jupyter.magics.options import COMMANDS, HELP_FLAG, Command, Option, find_command
-from norman_jupyter.magics.words import Word
+from norman_jupyter.magics.words import Piece, Word
 from norman_protocol.errors import RequestInvalid
 
 __all__ = ["Arguments", "parse"]
 
+_NOTHING: Mapping[str, str] = MappingProxyType({})
 _HELP = frozenset({HELP_FLAG, "-h", "-?"})
 
 
@@ -45,8 +47,23 @@ class Arguments:
         return words[-1] if words else None
 
 
-def parse(words: Sequence[Word]) -> Arguments:
+def parse(
+    words: Sequence[Word],
+    *,
+    commands: Sequence[Command] = COMMANDS,
+    program: str = "%norman",
+    defaults: Mapping[str, str] = _NOTHING,
+) -> Arguments:
     """Read the words of one line.
+
+    Parameters
+    ----------
+    commands
+        Those that there are.
+    program
+        What the line begins with, for errors.
+    defaults
+        What holds, by the name of its setting, where the line doesn't say it.
 
     Raises
     ------
@@ -63,15 +80,16 @@ def parse(words: Sequence[Word]) -> Arguments:
     if not words or words[0].text in _HELP:
         return Arguments(command=None, wants_help=True)
     if words[0].text == "help":
-        command = find_command(words[1].text) if len(words) > 1 else None
+        command = find_command(words[1].text, commands) if len(words) > 1 else None
         return Arguments(command=command, wants_help=True)
-    command = find_command(words[0].text)
+    command = find_command(words[0].text, commands)
     if command is None:
-        raise _unknown_command(words[0].text)
-    positionals, options, flags = _sort(command, words[1:])
+        raise _unknown_command(words[0].text, commands, program)
+    positionals, options, flags = _sort(command, words[1:], program)
     if flags & _HELP:
         return Arguments(command=command, wants_help=True)
-    _check_places(command, positionals)
+    _add_defaults(command, positionals, options, defaults)
+    _check_places(command, positionals, program)
     return Arguments(
         command=command,
         positionals=tuple(positionals),
@@ -81,7 +99,7 @@ def parse(words: Sequence[Word]) -> Arguments:
 
 
 def _sort(
-    command: Command, words: Sequence[Word]
+    command: Command, words: Sequence[Word], program: str
 ) -> tuple[list[Word], dict[str, list[Word]], set[str]]:
     positionals: list[Word] = []
     options: dict[str, list[Word]] = {}
@@ -97,23 +115,48 @@ def _sort(
             break
         else:
             name, value = word.partition("=") or (word.text, None)
-            option = _find_option(command, name)
+            option = _find_option(command, name, program)
             if option.metavar is None:
                 _set_flag(option, value, flags)
             else:
-                given = options.setdefault(name, [])
+                given = options.setdefault(option.name, [])
                 if given and not option.repeatable:
-                    raise RequestInvalid(f"{name} is given twice.", field=name)
+                    raise RequestInvalid(f"{option.name} is given twice.", field=option.name)
                 given.append(_value(option, value if value is not None else next(waiting, None)))
     return positionals, options, flags
 
 
-def _find_option(command: Command, name: str) -> Option:
-    option = command.options_by_name.get(name)
+def _add_defaults(
+    command: Command,
+    positionals: list[Word],
+    options: dict[str, list[Word]],
+    defaults: Mapping[str, str],
+) -> None:
+    for option in command.options:
+        if option.setting is not None and option.setting in defaults and option.name not in options:
+            options[option.name] = [_said(defaults[option.setting])]
+    place = command.positionals[0] if command.positionals else None
+    if place is None or place.setting is None or place.setting not in defaults:
+        return
+    text = defaults[place.setting]
+    if place.content == "model":
+        text = text.partition("@")[0]
+    # KEY=VALUE is never the first argument itself: that was left out.
+    if not positionals or (len(command.positionals) > 1 and positionals[0].partition("=")):
+        positionals.insert(0, _said(text))
+
+
+def _said(text: str) -> Word:
+    """Return the word of a text that was set and not typed."""
+    return Word(raw=text, column=0, pieces=(Piece(kind="quoted", text=text),))
+
+
+def _find_option(command: Command, name: str, program: str) -> Option:
+    option = next((one for one in command.options if name in (one.name, one.short)), None)
     if option is None:
         known = [*command.options_by_name, HELP_FLAG]
         raise RequestInvalid(
-            f"%norman {command.name} has no option {name[:60]}. {_hint(name, known)}",
+            f"{program} {command.name} has no option {name[:60]}. {_hint(name, known)}",
             field=name,
             nearest=_nearest(name, known),
         )
@@ -134,13 +177,13 @@ def _value(option: Option, word: Word | None) -> Word:
     return word
 
 
-def _check_places(command: Command, words: Sequence[Word]) -> None:
+def _check_places(command: Command, words: Sequence[Word], program: str) -> None:
     places = command.positionals
     required = [place for place in places if place.required]
     if len(words) < len(required):
         missing = required[len(words)]
         raise RequestInvalid(
-            f"{missing.name} is missing: {missing.help}. Usage: %norman {command.usage}",
+            f"{missing.name} is missing: {missing.help}. Usage: {program} {command.usage}",
             field=missing.name,
         )
     if len(words) > len(places) and not (places and places[-1].repeatable):
@@ -148,15 +191,15 @@ def _check_places(command: Command, words: Sequence[Word]) -> None:
         quote = " A value with spaces needs quotes." if places else ""
         raise RequestInvalid(
             f"Unexpected {extra.raw[:60]!r} at column {extra.column + 1}.{quote} "
-            f"Usage: %norman {command.usage}",
+            f"Usage: {program} {command.usage}",
             field=extra.text[:60],
         )
 
 
-def _unknown_command(name: str) -> RequestInvalid:
-    known = [command.name for command in COMMANDS]
+def _unknown_command(name: str, commands: Sequence[Command], program: str) -> RequestInvalid:
+    known = [command.name for command in commands]
     return RequestInvalid(
-        f"%norman has no command {name[:60]!r}. {_hint(name, known)}",
+        f"{program} has no command {name[:60]!r}. {_hint(name, known)}",
         field="command",
         nearest=_nearest(name, known),
     )

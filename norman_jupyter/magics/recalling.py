@@ -106,10 +106,19 @@ def _replay(arguments: Arguments, context: Context) -> Outcome:
     invocation_id = resolve_text(arguments.positionals[0], context.namespace, what="ID")
     word = arguments.option("--with")
     reference = None if word is None else resolve_text(word, context.namespace, what="--with")
-    return Outcome(
-        value=context.connection.use(lambda client: client.replay(invocation_id, reference))
-    )
+    result = context.connection.use(lambda client: client.replay(invocation_id, reference))
+    context.remember(result)
+    return Outcome(value=result)
 
 
-RECALLING_RUNNERS: Mapping[str, Runner] = {"invocations": _invocations, "replay": _replay}
+def _cancel(arguments: Arguments, context: Context) -> Outcome:
+    invocation_id = resolve_text(arguments.positionals[0], context.namespace, what="ID")
+    return Outcome(value=context.connection.use(lambda client: client.cancel(invocation_id)))
+
+
+RECALLING_RUNNERS: Mapping[str, Runner] = {
+    "cancel": _cancel,
+    "invocations": _invocations,
+    "replay": _replay,
+}
 """The function behind each command on invocations."""

@@ -6,7 +6,7 @@ import os
 import re
 import stat
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import partial
@@ -16,6 +16,7 @@ from norman_bundle.formats import Format, describe_formats, detect_format
 from norman_bundle.trust import require_trust
 from norman_jupyter.packaging.external_data import find_external_files
 from norman_jupyter.packaging.ignoring import read_ignores
+from norman_protocol.declaration import Declaration
 from norman_protocol.errors import BundleInvalid, NameInvalid
 from norman_protocol.references import parse_name
 
@@ -23,7 +24,9 @@ __all__ = [
     "LocalBundle",
     "LocalFile",
     "default_name",
+    "list_file",
     "open_bundle",
+    "tell_format",
 ]
 
 _MAX_ENTRIES = 100_000
@@ -65,15 +68,19 @@ class LocalBundle:
         return sum(file.size_bytes for file in self.files)
 
 
-def open_bundle(source: str | os.PathLike[str], *, trusted: bool) -> LocalBundle:
+def open_bundle(
+    source: str | os.PathLike[str], *, trusted: bool, declaration: Declaration | None = None
+) -> LocalBundle:
     """List the files at a path and tell their format; nothing is read but the entry's beginning.
 
     Parameters
     ----------
     source
-        An ``.onnx`` file, a folder with one at its root, or a folder with ``model.py``.
+        An ``.onnx`` or ``.pt`` file, a folder with one at its root, or a folder with ``model.py``.
     trusted
         Whether the user allowed the bundle to run code when it is loaded.
+    declaration
+        Its runtime and entry count where it names them.
 
     Raises
     ------
@@ -95,12 +102,41 @@ def open_bundle(source: str | os.PathLike[str], *, trusted: bool) -> LocalBundle
             )
     else:
         files = (_describe(root, root.name, root.stat()),)
-    heads = {file.path: file.source for file in files}
-    bundle_format = detect_format([*heads], partial(_read_head, heads))
+    bundle_format = tell_format(files, declaration)
     if not root.is_dir():
         _refuse_lone_part(root, shown)
     require_trust(bundle_format, trusted=trusted, path=shown)
     return LocalBundle(source=root, files=files, format=bundle_format)
+
+
+def tell_format(files: Sequence[LocalFile], declaration: Declaration | None) -> Format:
+    """Tell how files that are listed are loaded, as `norman_bundle.formats.detect_format` does.
+
+    Raises
+    ------
+    BundleInvalid, ConfigurationInvalid
+        No format fits, or the declaration names what there isn't.
+    """
+    heads = {file.path: file.source for file in files}
+    return detect_format([*heads], partial(_read_head, heads), declaration)
+
+
+def list_file(path: str, source: Path) -> LocalFile:
+    """List one file, at a place in the bundle of its own.
+
+    Raises
+    ------
+    BundleInvalid
+        It is missing (with the nearest names), can't be read, or is no regular file.
+    """
+    real = _resolve(source)
+    if real.is_dir():
+        raise BundleInvalid(
+            f"{str(source)!r} is a folder. Give a file, or upload the folder itself: "
+            "upload(folder, config=…).",
+            path=str(source),
+        )
+    return _describe(real, path, real.stat())
 
 
 def default_name(source: str | os.PathLike[str]) -> str:
@@ -132,7 +168,7 @@ def default_name(source: str | os.PathLike[str]) -> str:
 
 
 def _stem(path: Path) -> str:
-    return path.stem if path.suffix.lower() in (".onnx", ".py") else path.name
+    return path.stem if path.suffix.lower() in (".onnx", ".pt", ".py") else path.name
 
 
 def _resolve(source: str | os.PathLike[str]) -> Path:

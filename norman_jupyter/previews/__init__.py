@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from norman_jupyter.previews.results import render_result
+from norman_jupyter.previews.results import render_result, render_value
 
-__all__ = ["render_result"]
+__all__ = ["render_result", "render_value"]

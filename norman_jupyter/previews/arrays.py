@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import Any
 
 from norman_jupyter.previews.text import one_line
 
-__all__ = ["array_facts", "array_title", "is_array"]
+__all__ = ["array_facts", "array_rows", "array_title", "is_array"]
 
 _SHOWN_ELEMENTS = 8
 _SMALL_MATRIX = 64
@@ -38,6 +39,19 @@ def array_facts(array: Any) -> list[str]:
     lines = _elements(array)
     statistics = _statistics(array)
     return [*lines, statistics] if statistics else lines
+
+
+def array_rows(array: Any, *, rows: int = 10, columns: int = 12) -> list[list[str]] | None:
+    """Return the upper left corner of a matrix as text, one notation for all of its numbers.
+
+    None where it is no matrix, has a single row, or no elements.
+    """
+    if array.ndim != 2 or array.shape[0] < 2 or not array.size:
+        return None
+    corner = array[:rows, :columns]
+    width = corner.shape[1]
+    texts = _formatted([corner[place] for place in itertools.product(*map(range, corner.shape))])
+    return [texts[start : start + width] for start in range(0, len(texts), width)]
 
 
 def _elements(array: Any) -> list[str]:

@@ -41,8 +41,11 @@ _ARRAY_SIDES = range(8, 8193)
 _ARRAY_CHANNELS = (3, 4)
 _TINY_PIXELS = 80
 """Arrays below half of it are shown enlarged, each element a square."""
-_MAX_PIXELS = 32_000_000
+_MAX_PIXELS = 64_000_000
 """Larger pictures are described, not decoded: decoding takes 4 bytes of memory per pixel."""
+_ORIENTATION = 0x0112
+_LYING = range(5, 9)
+"""Orientations of EXIF in which rows are columns."""
 _MAX_EMBEDDED_BYTES = 32 * 1024
 _MAX_PNG_BYTES = 12 * 1024
 """A thumbnail that needs more as PNG is a photograph, and smaller as JPEG."""
@@ -67,6 +70,8 @@ class Thumbnail:
     media_type: str
     base64_data: str
     size_pixels: tuple[int, int] | None
+    side_pixels: int = _SIDE_PIXELS
+    """Neither side of the small picture is longer."""
 
 
 def sniff_media_type(head: bytes) -> str | None:
@@ -83,16 +88,21 @@ def sniff_media_type(head: bytes) -> str | None:
     return None
 
 
-def thumbnail(data: bytes, media_type: str) -> Thumbnail | None:
+def thumbnail(data: bytes, media_type: str, *, side_pixels: int | None = None) -> Thumbnail | None:
     """Return a small version of a picture; None where it is none, is broken or is too large.
 
     Without Pillow a PNG or JPEG below 32 KiB stands for itself.
+
+    Parameters
+    ----------
+    side_pixels
+        The longest side of the small version; None: 160.
     """
     name = _PILLOW_FORMATS.get(media_type)
     if name is None:
         return None
     if importlib.util.find_spec("PIL") is not None:
-        return _with_pillow(data, name)
+        return _with_pillow(data, name, side_pixels or _SIDE_PIXELS)
     if media_type in ("image/png", "image/jpeg") and len(data) < _MAX_EMBEDDED_BYTES:
         return Thumbnail(
             media_type=media_type, base64_data=base64.b64encode(data).decode(), size_pixels=None
@@ -126,11 +136,11 @@ def array_thumbnail(array: Any) -> Thumbnail | None:
         picture = picture.resize(
             (picture.width * scale, picture.height * scale), Image.Resampling.NEAREST
         )
-    return _encode(picture, (width, height))
+    return _encode(picture, (width, height), _SIDE_PIXELS)
 
 
-def _with_pillow(data: bytes, name: str) -> Thumbnail | None:
-    from PIL import Image
+def _with_pillow(data: bytes, name: str, side_pixels: int) -> Thumbnail | None:
+    from PIL import Image, ImageOps
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow warns of sizes that are bounded here already
@@ -139,14 +149,27 @@ def _with_pillow(data: bytes, name: str) -> Thumbnail | None:
                 size = picture.size
                 if size[0] * size[1] > _MAX_PIXELS:
                     return None
-                picture.draft("RGB", (_SIDE_PIXELS, _SIDE_PIXELS))
-                picture.thumbnail((_SIDE_PIXELS, _SIDE_PIXELS))
-                return _encode(picture, size)
+                picture.draft("RGB", (side_pixels, side_pixels))
+                picture.thumbnail((side_pixels, side_pixels))
+                small = ImageOps.exif_transpose(picture)
+                if picture.getexif().get(_ORIENTATION, 1) in _LYING:
+                    size = size[::-1]
+                return _encode(_eight_bit(small), size, side_pixels)
         except (*_MALFORMED, Image.DecompressionBombError):
             return None
 
 
-def _encode(picture: Any, size: tuple[int, int]) -> Thumbnail:
+def _eight_bit(picture: Any) -> Any:
+    """Return a picture of 16 bits per pixel with 8: conversion would cut off what is bright."""
+    if not picture.mode.startswith("I"):
+        return picture
+    import numpy as np
+    from PIL import Image
+
+    return Image.fromarray((np.asarray(picture).clip(0, 65535) >> 8).astype(np.uint8))
+
+
+def _encode(picture: Any, size: tuple[int, int], side_pixels: int) -> Thumbnail:
     transparent = "A" in picture.getbands() or "transparency" in picture.info
     small = picture.convert("RGBA" if transparent else "RGB")
     media_type, encoded = "image/png", _saved(small, format="PNG", optimize=True)
@@ -157,8 +180,13 @@ def _encode(picture: Any, size: tuple[int, int]) -> Thumbnail:
             ground.alpha_composite(small)
             small = ground.convert("RGB")
         media_type, encoded = "image/jpeg", _saved(small, format="JPEG", quality=80)
+        if len(encoded) > _MAX_EMBEDDED_BYTES:  # noise, which nobody needs in detail
+            encoded = _saved(small, format="JPEG", quality=30)
     return Thumbnail(
-        media_type=media_type, base64_data=base64.b64encode(encoded).decode(), size_pixels=size
+        media_type=media_type,
+        base64_data=base64.b64encode(encoded).decode(),
+        size_pixels=size,
+        side_pixels=side_pixels,
     )
 
 

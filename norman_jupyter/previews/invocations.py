@@ -71,10 +71,12 @@ def _facts(item: InvocationSummary) -> list[tuple[str, str]]:
     timings = item.timings
     took = ""
     if timings is not None:
+        codec_ms = timings.codec_s * 1000
+        codec = f"codec {format_milliseconds(codec_ms)}, " if codec_ms else ""
         took = (
             f"{format_milliseconds(timings.total_s * 1000)} "
             f"(queue {format_milliseconds(timings.queue_s * 1000)}, "
-            f"model {format_milliseconds(timings.model_s * 1000)})"
+            f"{codec}model {format_milliseconds(timings.model_s * 1000)})"
         )
     caller = one_line(item.caller.user, 60)
     if item.caller.kernel_id:
@@ -113,7 +115,7 @@ def _object(value: JsonValue) -> Any:
     if not isinstance(value, dict):
         return value
     try:
-        if set(value) == {"base64", "file_name"}:
+        if {"base64", "file_name"} <= set(value) <= {"base64", "file_name", "encoding"}:
             return base64.b64decode(str(value["base64"]), validate=True)
         if set(value) == {"dtype", "shape", "data"} and value["data"] is not None:
             return _array(value)

@@ -12,12 +12,19 @@ __all__ = [
     "block",
     "clipped_code",
     "code",
+    "details",
     "element",
     "escape",
     "fields",
+    "grid",
     "image",
     "join",
+    "lazy_image",
+    "link_to",
+    "meter",
     "note",
+    "player",
+    "svg_image",
     "table",
     "warning",
 ]
@@ -32,10 +39,13 @@ Bundle: TypeAlias = dict[str, str]
 _LINE = "1px solid rgba(128,128,128,.3)"
 _SCROLLED = "overflow-x:auto"
 _TABLE = "border-collapse:collapse;table-layout:auto;margin:.3em 0;color:inherit;font-size:inherit"
+_GRID = f"{_TABLE};text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums"
+_GRID_CELL = "padding:.1em .8em .1em 0"  # short: there are many
 _HEAD = (
     "text-align:left;font-weight:600;padding:.2em .8em .2em 0;white-space:nowrap;"
     f"border-bottom:{_LINE}"
 )
+_ROW_HEAD = "text-align:left;font-weight:600;padding:.2em .8em .2em 0;white-space:nowrap"
 _CELL = "text-align:left;vertical-align:top;padding:.2em .8em .2em 0;white-space:nowrap"
 # The one column that gives way. It has a least width, or words would break at every character.
 _WRAPPED_CELL = (
@@ -55,6 +65,17 @@ _BLOCK = (
     "margin:.2em 0;max-height:24em;overflow:auto;white-space:pre-wrap;overflow-wrap:anywhere;"
     "font-size:.92em"
 )
+_PICTURE = "display:block;max-width:100%;margin:.2em 0"
+_DRAWING = f"{_PICTURE};max-height:24em"
+_PLAYER = "display:block;max-width:min(100%,32em);max-height:24em;margin:.2em 0"
+_DETAILS = "margin:.1em 0"
+_SUMMARY = "cursor:pointer;opacity:.75;font-size:.92em"
+# A colour of the theme, or one that stands out from white and from black.
+_METER = (
+    "display:inline-block;height:.7em;min-width:1px;vertical-align:baseline;"
+    "background:var(--jp-brand-color1,#3d85c6)"
+)
+_METER_GROUND = "display:inline-block;width:12em;max-width:30vw;background:rgba(128,128,128,.2)"
 _NOTE = "opacity:.75;font-size:.92em;overflow-wrap:anywhere"
 
 
@@ -106,18 +127,50 @@ def join(parts: Sequence[Html]) -> Html:
     return element("div", "".join(parts))
 
 
+def details(summary: str, content: Html, *, is_open: bool = False) -> Html:
+    """Return content that unfolds by a click or a key on a line of plain text."""
+    opening = f'<details style="{_DETAILS}"{" open" if is_open else ""}>'
+    return f"{opening}{element('summary', escape(summary), _SUMMARY)}{content}</details>"
+
+
 def table(
-    header: Sequence[str], rows: Sequence[Sequence[Html]], *, wrapped: str | None = None
+    header: Sequence[str],
+    rows: Sequence[Sequence[Html]],
+    *,
+    wrapped: str | None = None,
+    has_row_heads: bool = False,
 ) -> Html:
     """Return rows of cells below a header of plain text.
 
     A row takes one line, and a table too wide scrolls; only the column whose title is ``wrapped``
-    takes what the others leave, in as many lines as it needs.
+    takes what the others leave, in as many lines as it needs. With ``has_row_heads`` the first
+    cell of a row names it.
     """
-    head = "".join(element("th", escape(title), _HEAD) for title in header)
+    head = "".join(
+        f'<th scope="col" style="{_HEAD}">{escape(title)}</th>' if title else element("td", "")
+        for title in header
+    )
     place = None if wrapped is None else header.index(wrapped)
-    body = _rows(rows, wrapped=place)
+    body = _rows(rows, wrapped=place, has_row_heads=has_row_heads)
     whole = element("table", f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody>", _TABLE)
+    return element("div", whole, _SCROLLED)
+
+
+def grid(header: Sequence[str], rows: Sequence[Sequence[str]]) -> Html:
+    """Return rows of short plain texts, such as numbers, each row with a number of its own."""
+    heads = "".join(
+        f'<th scope="col" style="{_GRID_CELL};border-bottom:{_LINE}">{escape(title)}</th>'
+        for title in header
+    )
+    body = "".join(
+        f'<tr><th scope="row" style="{_GRID_CELL}">{index}</th>'
+        + "".join(element("td", escape(text), _GRID_CELL) for text in row)
+        + "</tr>"
+        for index, row in enumerate(rows)
+    )
+    whole = element(
+        "table", f"<thead><tr><td></td>{heads}</tr></thead><tbody>{body}</tbody>", _GRID
+    )
     return element("div", whole, _SCROLLED)
 
 
@@ -131,16 +184,56 @@ def image(media_type: str, base64_data: str, description: str) -> Html:
     """Return a picture that carries its own data."""
     return (
         f'<img src="data:{media_type};base64,{base64_data}" alt="{escape(description)}" '
-        'style="display:block;max-width:100%;margin:.2em 0"/>'
+        f'style="{_PICTURE}"/>'
     )
 
 
-def _rows(rows: Sequence[Sequence[Html]], *, wrapped: int | None) -> Html:
+def svg_image(base64_data: str, description: str) -> Html:
+    """Return a drawing as a picture: as such a browser runs no script of it and loads nothing."""
+    return (
+        f'<img src="data:image/svg+xml;base64,{base64_data}" alt="{escape(description)}" '
+        f'style="{_DRAWING}"/>'
+    )
+
+
+def lazy_image(link: str, description: str) -> Html:
+    """Return a picture that is loaded from a server when it comes into sight, not before."""
+    return (
+        f'<img loading="lazy" src="{escape(link)}" alt="{escape(description)}" style="{_PICTURE}"/>'
+    )
+
+
+def player(tag: str, source: str, description: str, *, preload: str = "metadata") -> Html:
+    """Return controls for a sound or a video; tag and preload are ours, never data."""
+    named = escape(description)
+    return (
+        f'<{tag} controls preload="{preload}" src="{escape(source)}" aria-label="{named}" '
+        f'title="{named}" style="{_PLAYER}">{named}</{tag}>'
+    )
+
+
+def link_to(address: str, text: str) -> Html:
+    """Return a link. The address is ours, never data."""
+    return f'<a href="{escape(address)}" target="_blank" rel="noopener noreferrer">{text}</a>'
+
+
+def meter(share: float) -> Html:
+    """Return a bar that is full at 1. It says nothing to who can't see it: the number does."""
+    width = f"{100 * min(max(share, 0.0), 1.0):.1f}%"
+    bar = f'<span style="{_METER};width:{width}"></span>'
+    return f'<span aria-hidden="true" style="{_METER_GROUND}">{bar}</span>'
+
+
+def _rows(
+    rows: Sequence[Sequence[Html]], *, wrapped: int | None, has_row_heads: bool = False
+) -> Html:
     return "".join(
         element(
             "tr",
             "".join(
-                element("td", cell, _WRAPPED_CELL if place == wrapped else _CELL)
+                f'<th scope="row" style="{_ROW_HEAD}">{cell}</th>'
+                if has_row_heads and place == 0
+                else element("td", cell, _WRAPPED_CELL if place == wrapped else _CELL)
                 for place, cell in enumerate(row)
             ),
         )

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
+from urllib.parse import quote
 
 from norman_jupyter.previews.markup import Bundle, Html, block, escape, join, note
+from norman_jupyter.previews.preview import PLAYED_BYTES, Preview, Showing
 from norman_jupyter.previews.text import one_line, shorten
 from norman_jupyter.previews.values import preview_value, titled
 
-__all__ = ["ShownResult", "render_result"]
+__all__ = ["ShownResult", "render_result", "render_value"]
 
 _SHOWN_OUTPUTS = 16
 _SHOWN_PICTURES = 3
 _LOG_CHARACTERS = 1200
 _LOG_LINES = 12
 _TEXT_BUDGET = 12_000
-_SPLIT = ("queue", "model", "transfer")
+_PLAYED_BYTES = 2_000_000
+_SPLIT = ("queue", "codec", "model", "transfer")
 
 
 class ShownResult(Protocol):
@@ -37,7 +40,15 @@ class ShownResult(Protocol):
 
     @property
     def timings(self) -> Mapping[str, float]:
-        """Its parts in milliseconds: queue, model, transfer."""
+        """Its parts in milliseconds: queue, codec, model, transfer."""
+
+    @property
+    def labels(self) -> Mapping[str, Sequence[str]]:
+        """What the places along the last axis of outputs stand for, by the outputs' names."""
+
+    @property
+    def record_link(self) -> str | None:
+        """Where a browser that shows the notebook finds the record; None where it can't."""
 
     @property
     def logs(self) -> str:
@@ -51,19 +62,21 @@ class ShownResult(Protocol):
 def render_result(result: ShownResult) -> Bundle:
     """Return a result as plain text and HTML.
 
-    Outputs are summarised, never embedded: arrays by shape, elements and range, text and JSON by
-    their beginning, pictures by a thumbnail. Whatever the size of the outputs, the bundle stays
-    within some ten kilobytes, thumbnails included.
+    Outputs are summarised: arrays by shape, elements and range (scores of known classes with
+    bars), text and JSON by their beginning, pictures by a thumbnail. Sounds and videos up to
+    `PLAYED_BYTES` are embedded, as far as `_PLAYED_BYTES` goes, or there would be nothing to hear
+    in a saved notebook. Whatever the size of the outputs, the rest of the bundle stays within some
+    ten kilobytes, thumbnails included.
     """
     texts: list[str] = []
     parts: list[Html] = []
-    pictures = 0
+    shown: list[Preview] = []
     for name in itertools.islice(result, _SHOWN_OUTPUTS):
-        preview = preview_value(result[name], with_pictures=pictures < _SHOWN_PICTURES)
-        pictures += preview.has_picture
+        preview = preview_value(result[name], _showing(result, name, shown))
         text, markup = titled(name, preview)
         if sum(map(len, texts)) + len(text) > _TEXT_BUDGET:
             break
+        shown.append(preview)
         texts.append(text)
         parts.append(markup)
     if len(result) > len(texts):
@@ -83,6 +96,30 @@ def render_result(result: ShownResult) -> Bundle:
         texts.append("logs:\n" + "\n".join(f"  {line}" for line in logs.split("\n")))
         parts.append(f"<details><summary>logs</summary>{block(logs)}</details>")
     return {"text/plain": "\n".join(texts), "text/html": join(parts)}
+
+
+def render_value(name: str, value: Any) -> Bundle:
+    """Return one value as plain text and HTML, as `render_result` shows it.
+
+    Examples
+    --------
+    >>> render_value("y", [1, 2])["text/plain"]
+    'y: [1, 2]'
+    """
+    text, markup = titled(name or "value", preview_value(value))
+    return {"text/plain": text, "text/html": markup}
+
+
+def _showing(result: ShownResult, name: str, before: Sequence[Preview]) -> Showing:
+    """Say how an output may be shown after those before it."""
+    left_bytes = _PLAYED_BYTES - sum(preview.played_bytes for preview in before)
+    link = result.record_link
+    return Showing(
+        with_pictures=sum(preview.has_picture for preview in before) < _SHOWN_PICTURES,
+        played_bytes=max(0, min(PLAYED_BYTES, left_bytes)),
+        labels=tuple(result.labels.get(name, ())),
+        link=None if link is None else f"{link}/output?name={quote(name, safe='')}",
+    )
 
 
 def _footer(result: ShownResult) -> str:

@@ -5,18 +5,21 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
-from norman_jupyter.previews.arrays import array_facts, array_title, is_array
-from norman_jupyter.previews.images import array_thumbnail, sniff_media_type, thumbnail
-from norman_jupyter.previews.markup import Html, block, code, escape, image, join
-from norman_jupyter.previews.text import format_bytes, format_count, one_line, shorten
+from norman_jupyter.previews.arrays import array_facts, array_rows, array_title, is_array
+from norman_jupyter.previews.images import array_thumbnail
+from norman_jupyter.previews.markup import Html, block, code, escape, image, join, note
+from norman_jupyter.previews.media import preview_bytes, preview_text
+from norman_jupyter.previews.preview import Preview, Showing
+from norman_jupyter.previews.scores import is_scores, preview_scores
+from norman_jupyter.previews.tables import ROWS, matrix_table, record_keys, records_table
+from norman_jupyter.previews.text import format_count, one_line, shorten
+from norman_jupyter.previews.trees import json_tree
 
-__all__ = ["Preview", "json_excerpt", "preview_value", "titled"]
+__all__ = ["json_excerpt", "preview_value", "titled"]
 
-_TEXT_CHARACTERS = 1500
-_TEXT_LINES = 24
+_LEAF_CHARACTERS = 60
 _JSON_LINES = 30
 _JSON_DEPTH = 6
 _JSON_ITEMS = 12
@@ -28,35 +31,11 @@ _ROW_STRING_CHARACTERS = 24
 _SCALARS = (bool, int, float, type(None))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Preview:
-    """A value shown small.
-
-    Attributes
-    ----------
-    title
-        What it is, in a few words.
-    text
-        Its content as plain text, of one or a few lines.
-    html
-        The same as markup.
-    has_picture
-        Whether the markup carries a thumbnail.
-    """
-
-    title: str
-    text: str
-    html: Html
-    has_picture: bool = False
+_AS_USUAL = Showing()
 
 
-def preview_value(value: Any, *, with_pictures: bool = True) -> Preview:
+def preview_value(value: Any, showing: Showing = _AS_USUAL) -> Preview:
     """Return the preview of a value as the client hands it out.
-
-    Parameters
-    ----------
-    with_pictures
-        Whether a thumbnail may be made of bytes or of an array that are a picture.
 
     Examples
     --------
@@ -66,11 +45,11 @@ def preview_value(value: Any, *, with_pictures: bool = True) -> Preview:
     '{"label": 7}'
     """
     if is_array(value):
-        return _array(value, with_pictures=with_pictures)
+        return _array(value, showing)
     if isinstance(value, str):
-        return _text(value)
+        return preview_text(value, showing)
     if isinstance(value, (bytes, bytearray, memoryview)):
-        return _bytes(bytes(value), with_pictures=with_pictures)
+        return preview_bytes(value, showing)
     if isinstance(value, (Mapping, list, tuple)):
         return _json(value)
     if isinstance(value, _SCALARS):
@@ -80,45 +59,47 @@ def preview_value(value: Any, *, with_pictures: bool = True) -> Preview:
     return Preview(title=type(value).__name__, text=text, html=code(text))
 
 
-def _array(array: Any, *, with_pictures: bool) -> Preview:
+def _array(array: Any, showing: Showing) -> Preview:
+    title = array_title(array)
+    if array.ndim and is_scores(array, showing.labels):
+        text, markup = preview_scores(array, showing.labels)
+        return Preview(title=title, text=text, html=markup)
     lines = array_facts(array)
     if array.ndim == 0:
-        return Preview(title=array_title(array), text=lines[0], html=code(lines[0]))
-    title, text = array_title(array), "\n".join(lines)
-    small = array_thumbnail(array) if with_pictures else None
-    if small is None:
+        return Preview(title=title, text=lines[0], html=code(lines[0]))
+    text = "\n".join(lines)
+    small = array_thumbnail(array) if showing.with_pictures else None
+    if small is not None:
+        picture = image(small.media_type, small.base64_data, title)
+        return Preview(title=title, text=text, html=join([block(text), picture]), has_picture=True)
+    rows = array_rows(array)
+    if rows is None:
         return Preview(title=title, text=text, html=block(text))
-    picture = image(small.media_type, small.base64_data, title)
-    return Preview(title=title, text=text, html=join([block(text), picture]), has_picture=True)
-
-
-def _text(value: str) -> Preview:
-    text = shorten(value, characters=_TEXT_CHARACTERS, lines=_TEXT_LINES)
-    title = "" if len(text) >= len(value) else f"text, {format_count(len(value), 'character')}"
-    return Preview(title=title, text=text, html=block(text))
-
-
-def _bytes(data: bytes, *, with_pictures: bool) -> Preview:
-    media_type = sniff_media_type(data[:64])
-    title = f"{media_type or 'bytes'}, {format_bytes(len(data))}"
-    small = thumbnail(data, media_type) if media_type and with_pictures else None
-    if small is None:
-        text = data[:16].hex(" ") + ("…" if len(data) > 16 else "")
-        return Preview(title=title, text=text, html=code(text) if text else "")
-    if small.size_pixels is not None:
-        width, height = small.size_pixels
-        title = f"{title}, {width} x {height} pixels"
-    picture = image(small.media_type, small.base64_data, title)
-    return Preview(title=title, text="", html=picture, has_picture=True)
+    labels = showing.labels if len(showing.labels) == array.shape[1] else ()
+    parts = [matrix_table(rows, array.shape, labels), note(escape(lines[-1]))]
+    return Preview(title=title, text=text, html=join(parts))
 
 
 def _json(value: Any) -> Preview:
     noun = "key" if isinstance(value, Mapping) else "item"
     text = json_excerpt(value)
-    title = (
-        "" if "\n" not in text and "…" not in text else f"json, {format_count(len(value), noun)}"
-    )
-    return Preview(title=title, text=text, html=block(text))
+    if "\n" not in text and "…" not in text:
+        return Preview(title="", text=text, html=block(text))
+    title = f"json, {format_count(len(value), noun)}"
+    keys = record_keys(value)
+    if keys is None:
+        return Preview(title=title, text=text, html=json_tree(value, _leaf))
+    cells = [[_leaf(item) or "" for item in record.values()] for record in value[:ROWS]]
+    return Preview(title=title, text=text, html=records_table(keys, value, cells))
+
+
+def _leaf(value: Any) -> str | None:
+    """Return what takes a line as such: scalars, text, what is empty, and rows of numbers."""
+    compact = _compact(value, _COMPACT_DEPTH)
+    is_branch = isinstance(value, (Mapping, list, tuple))
+    if compact is not None and (not is_branch or len(compact) <= _LEAF_CHARACTERS):
+        return compact
+    return _row(value)
 
 
 def json_excerpt(value: Any) -> str:

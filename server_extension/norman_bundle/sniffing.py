@@ -5,7 +5,13 @@ from __future__ import annotations
 import codecs
 import re
 
-__all__ = ["HEAD_BYTES", "describe_bytes", "find_onnx_fault", "find_source_fault"]
+__all__ = [
+    "HEAD_BYTES",
+    "describe_bytes",
+    "find_onnx_fault",
+    "find_source_fault",
+    "find_torchscript_fault",
+]
 
 HEAD_BYTES = 4096
 """As much of a file is looked at; a shorter head is the whole file."""
@@ -34,6 +40,8 @@ _MAGICS: tuple[tuple[int, bytes, str], ...] = (
 _MARKUP = re.compile(rb"\s*<(?:!doctype html|html|head|body)\b", re.IGNORECASE)
 _PICKLE = re.compile(rb"\x80[\x02-\x05][\x00-\xff]")
 _SAFETENSORS = re.compile(rb'[\x00-\xff]{5}\x00\x00\x00\{\s*"')
+# torch pads each entry's name up to where its content begins, at a multiple of 64 bytes.
+_FIRST_PICKLE = re.compile(rb"\A.{26,200}?/data\.pkl.{0,200}?\x80\x02(?P<opcodes>.{10})", re.DOTALL)
 _CONTROL = re.compile(r"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f]")
 
 # onnx.ModelProto, by field number: the wire types that its fields may have.
@@ -127,6 +135,28 @@ def find_onnx_fault(head: bytes) -> str | None:
     if looks != "binary data":
         return f"it looks like {looks}, not like an ONNX model"
     return _walk_model(head, whole=len(head) < HEAD_BYTES)
+
+
+def find_torchscript_fault(head: bytes) -> str | None:
+    r"""Say why a file can't be a TorchScript program; None where nothing speaks against it.
+
+    It is a ZIP archive. Where the pickle of its values stands first, what that begins with tells
+    a program from a checkpoint.
+
+    Examples
+    --------
+    >>> find_torchscript_fault(b"hello\n")
+    'it looks like text, not like a program saved by torch.jit.save'
+    """
+    if not head.startswith(b"PK\x03\x04"):
+        return f"it looks like {describe_bytes(head)}, not like a program saved by torch.jit.save"
+    found = _FIRST_PICKLE.search(head)
+    if found is not None and not found["opcodes"].startswith(b"c__torch__"):
+        return (
+            "it is a checkpoint, weights without the code that uses them: save "
+            "torch.jit.script(model) by torch.jit.save, or write a model.py that loads it"
+        )
+    return None
 
 
 def _walk_model(head: bytes, *, whole: bool) -> str | None:

@@ -41,6 +41,13 @@ class Call:
     dispatched_clock: float = 0.0
     deadline: asyncio.TimerHandle | None = None
     ended: bool = False
+    own_values: Mapping[str, Value] = field(default_factory=dict)
+    """The inputs by the model's own names, once they are ready for it."""
+    ready: bool = False
+    decoded_bytes: int = 0
+    decode_s: float = 0.0
+    encode_s: float = 0.0
+    codec_task: asyncio.Task[None] | None = None
 
     @property
     def input_bytes(self) -> int:
@@ -52,13 +59,16 @@ class Call:
         now = time.perf_counter()
         dispatched = self.dispatched_clock or now
         return Timings(
-            queue_s=round(dispatched - self.accepted_clock, 7),
+            queue_s=round(max(0.0, dispatched - self.accepted_clock - self.decode_s), 7),
             model_s=round(model_s, 7),
             total_s=round(now - self.accepted_clock, 7),
+            codec_s=round(self.decode_s + self.encode_s, 7),
         )
 
 
-def result_answer(call: Call, prediction: Prediction, timings: Timings) -> Result:
+def result_answer(
+    call: Call, prediction: Prediction, timings: Timings, labels: dict[str, tuple[str, ...]]
+) -> Result:
     """Build the answer to a call that succeeded."""
     return Result(
         id=call.request_id,
@@ -66,6 +76,7 @@ def result_answer(call: Call, prediction: Prediction, timings: Timings) -> Resul
         reference=call.reference,
         timings=timings,
         logs=prediction.logs,
+        labels=labels,
         values=prediction.values,
     )
 

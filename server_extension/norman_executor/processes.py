@@ -9,7 +9,7 @@ import shutil
 import signal
 import socket
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -90,9 +90,14 @@ class WorkerProcess:
 
     @classmethod
     async def start(
-        cls, *, interpreter: str, archive: Path, run_folder: Path, log_path: Path
+        cls, *, command: Sequence[str], run_folder: Path, log_path: Path
     ) -> tuple[WorkerProcess, socket.socket]:
         """Start a worker and return it with our end of its socket.
+
+        Parameters
+        ----------
+        command
+            Program and arguments; ``--socket-fd N`` follows.
 
         Raises
         ------
@@ -104,8 +109,7 @@ class WorkerProcess:
         try:
             with theirs:
                 process = await asyncio.create_subprocess_exec(
-                    interpreter,
-                    str(archive),
+                    *command,
                     "--socket-fd",
                     str(theirs.fileno()),
                     stdin=asyncio.subprocess.DEVNULL,

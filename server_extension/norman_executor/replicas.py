@@ -96,8 +96,7 @@ class Replica:
         """
         try:
             process, stream = await WorkerProcess.start(
-                interpreter=version.interpreter,
-                archive=settings.archive,
+                command=(version.interpreter, str(settings.archive)),
                 run_folder=settings.run_folder,
                 log_path=Path(version.log_path),
             )
@@ -140,7 +139,7 @@ class Replica:
         self._call = call
         self._process.mark_log()
         if self._connection is not None:
-            self._connection.send(Predict(id=call.invocation_id, values=call.values))
+            self._connection.send(Predict(id=call.invocation_id, values=call.own_values))
 
     async def watch(self) -> None:
         """Wait until the worker ends; report it where nobody asked for it."""
@@ -188,6 +187,7 @@ class Replica:
                     runtime=version.runtime,
                     files=version.files,
                     entry=version.entry,
+                    declaration=version.declaration,
                     device=version.device,
                     threads=version.threads,
                     log_limit_bytes=limits.log_limit_bytes,

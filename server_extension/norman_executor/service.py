@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from norman_executor.calls import Call, ended_record, failure_answer, result_answer
+from norman_executor.codecs import Codecs, CodecSettings
 from norman_executor.deployments import Deployment, DeploymentEvents
 from norman_executor.devices import list_devices
 from norman_executor.journal import Journal
@@ -111,6 +112,14 @@ class ExecutorService:
             archive=archive,
             run_folder=Path(configuration.run_folder),
             limits=configuration.limits,
+        )
+        self._codecs = Codecs(
+            CodecSettings(
+                run_folder=Path(configuration.run_folder),
+                log_path=Path(configuration.run_folder) / "codec.log",
+                limits=configuration.limits,
+            ),
+            announce,
         )
         self._events = DeploymentEvents(ended=self._ended, changed=announce, spawn=spawn)
 
@@ -292,7 +301,9 @@ class ExecutorService:
             # The caller still gets the answer; the record says interrupted after the next start.
             _log.exception("the end of invocation %s could not be recorded", call.invocation_id)
         if prediction is not None:
-            call.answer(result_answer(call, prediction, timings))
+            deployment = self._deployments.get(call.version_id)
+            labels = {} if deployment is None else deployment.labels
+            call.answer(result_answer(call, prediction, timings, labels))
         elif error is not None:
             call.answer(failure_answer(call, error))
 
@@ -302,7 +313,9 @@ class ExecutorService:
         """Make a version known; one that changed loses its replica."""
         current = self._deployments.get(version.version_id)
         # The new one first: a call that comes while the old one closes must not wait in it.
-        self._deployments[version.version_id] = Deployment(version, self._settings, self._events)
+        self._deployments[version.version_id] = Deployment(
+            version, self._settings, self._events, self._codecs
+        )
         if current is not None:
             await current.close()
 
@@ -371,6 +384,7 @@ class ExecutorService:
             self._socket_path.unlink(missing_ok=True)
         deployments, self._deployments = list(self._deployments.values()), {}
         await asyncio.gather(*(deployment.close() for deployment in deployments))
+        await self._codecs.close()
         for session in list(self._sessions):
             session.close(Interrupted("The executor stopped."))
 

@@ -8,11 +8,15 @@ the rest, in the words of its users: titles, encodings, the tensor that an image
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
 
 from norman_protocol.decoding import JsonValue
 from norman_protocol.media import Modality
 
-__all__ = ["Declaration", "DeclaredParameter"]
+__all__ = ["Declaration", "DeclaredParameter", "OutputFormat"]
+
+OutputFormat: TypeAlias = Literal["binary", "json", "text"]
+"""What outputs that are no files become where a caller asks for bytes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,9 +75,12 @@ class Declaration:
     inputs, outputs
         In the order of the model's own where that has no names. Inputs and outputs of the model
         that are not among them keep their own names.
+    output_format
+        What tensors become where a caller asks for bytes: a ``.npy`` file (``binary``) or JSON.
     """
 
     runtime: str | None = None
     entry: str | None = None
     inputs: tuple[DeclaredParameter, ...] = ()
     outputs: tuple[DeclaredParameter, ...] = ()
+    output_format: OutputFormat | None = None

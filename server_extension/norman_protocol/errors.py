@@ -258,10 +258,11 @@ class LoadFailed(NormanError):
 
 
 class InputInvalid(NormanError):
-    """An input is unknown, missing, or doesn't fit the signature."""
+    """An input is unknown, missing, or doesn't fit the signature; ``modality`` is what it takes."""
 
     code = "input_invalid"
     input: str = ""
+    modality: str = ""
     expected: str = ""
     received: str = ""
     nearest: list[str] = []  # noqa: RUF012

@@ -138,7 +138,9 @@ def model_parameters(parameter: Parameter) -> tuple[Parameter, ...]:
     """Return what one parameter is to the model: itself, or a tensor and maybe its rate."""
     name = parameter.parameter or parameter.name
     if parameter.layout is None:
-        return (replace(parameter, name=name, parameter=None),)
+        # What has no layout is a file to the model, whatever it is to a person.
+        modality = Modality.FILE if parameter.modality in MEDIA else parameter.modality
+        return (replace(parameter, name=name, parameter=None, modality=modality),)
     tensor = Parameter(
         name=name,
         modality=Modality.TENSOR,
@@ -220,13 +222,14 @@ def _check_value(parameter: Parameter, value: Value) -> None:
         if value.shape not in ((), (1,)):
             raise _misfit(parameter, value, " Send one number.")
         return
-    if parameter.layout is not None:
-        parameter = model_parameters(parameter)[0]
-    if parameter.modality is not Modality.TENSOR:
+    if parameter.modality in MEDIA and parameter.layout is None:
+        raise _misfit(parameter, value, " The model takes the file itself.")
+    own = model_parameters(parameter)[0]
+    if own.modality is not Modality.TENSOR:
         return
-    if parameter.dtype is not None and parameter.dtype != value.dtype:
-        raise _misfit(parameter, value, _conversion_hint(parameter.dtype, value.dtype or ""))
-    if not _shape_fits(parameter.shape, value.shape or ()):
+    if own.dtype is not None and own.dtype != value.dtype:
+        raise _misfit(parameter, value, _conversion_hint(own.dtype, value.dtype or ""))
+    if not _shape_fits(own.shape, value.shape or ()):
         raise _misfit(parameter, value, "")
 
 
@@ -258,9 +261,12 @@ def _shape_fits(wanted: tuple[int | str | None, ...] | None, given: tuple[int, .
 
 def _misfit(parameter: Parameter, value: Value, hint: str) -> InputInvalid:
     expected, received = describe_parameter(parameter), describe_value(value)
+    if parameter.layout is not None:
+        expected += f", or decoded as {describe_parameter(model_parameters(parameter)[0])}"
     return InputInvalid(
         f"Input {parameter.name!r} takes {expected}, not {received}.{hint}",
         input=parameter.name,
+        modality=parameter.modality.value,
         expected=expected,
         received=received,
     )

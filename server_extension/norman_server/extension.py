@@ -103,6 +103,12 @@ class NormanExtension(ExtensionApp):
         _MIB, min=0, help="Inputs or outputs of a call up to this size are kept with it. Bytes."
     ).tag(config=True)
     log_limit_bytes = _bytes(64 * 1024, "What is kept of the output of one call.")
+    codec_workers = _count(
+        2, "Processes that decode and encode images, sound and video, started when needed."
+    )
+    media_pixels = _count(64_000_000, "Pixels of an image, or of a frame of video.")
+    media_seconds = _seconds(600.0, "Longest sound or video.")
+    media_decoded_bytes = _bytes(1 << 30, "What a file of media may become when it is decoded.")
     body_limit_bytes = _bytes(2 << 30, "Largest call from a kernel on this host.")
     rest_body_limit_bytes = _bytes(1 << 30, "Largest call over REST.")
     rest_bodies_limit_bytes = _bytes(2 << 30, "Memory for the bodies of all REST requests.")
@@ -241,6 +247,10 @@ class NormanExtension(ExtensionApp):
                 capture_limit_bytes=self.capture_limit_bytes,
                 body_limit_bytes=self.body_limit_bytes,
                 log_limit_bytes=self.log_limit_bytes,
+                codec_workers=self.codec_workers,
+                media_pixels=self.media_pixels,
+                media_seconds=self.media_seconds,
+                media_decoded_bytes=self.media_decoded_bytes,
             ),
             api=ApiLimits(
                 json_body_bytes=self.json_body_limit_bytes,

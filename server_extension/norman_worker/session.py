@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from norman_protocol.channel import Channel
+from norman_protocol.declared import declared_defaults, declared_signature
 from norman_protocol.errors import (
     Conflict,
     InputInvalid,
@@ -26,8 +28,8 @@ from norman_protocol.messages import (
     Prediction,
     failure_from_error,
 )
-from norman_protocol.signature import Signature
-from norman_protocol.values import MAX_NAME_CHARACTERS
+from norman_protocol.signature import Signature, model_signature
+from norman_protocol.values import MAX_NAME_CHARACTERS, Value
 from norman_worker.answers import encode_answer
 from norman_worker.capture import Capture
 from norman_worker.runtimes import create_runtime
@@ -51,6 +53,7 @@ class Session:
         self._capture = capture
         self._load_message: Load | None = None
         self._runtime: Runtime | None = None
+        self._defaults: Mapping[str, Value] = {}
 
     def serve(self) -> None:
         """Answer messages until there are no more.
@@ -83,8 +86,16 @@ class Session:
         started = time.perf_counter()
         try:
             runtime = create_runtime(message.runtime, _source(message))
-            signature = runtime.describe()
+            described = runtime.describe()
+            signature = declared_signature(
+                described, message.declaration, positional=runtime.POSITIONAL
+            )
             check_names(signature)
+            own = model_signature(signature)
+            check_names(own)
+            if message.declaration is not None:
+                runtime.adopt(own)
+                self._defaults = declared_defaults(signature, message.declaration)
             runtime.load()
             answer = Loaded(
                 id=message.id,
@@ -107,7 +118,7 @@ class Session:
         self._capture.begin()
         started = time.perf_counter()
         try:
-            values = runtime.predict(message.values)
+            values = runtime.predict({**self._defaults, **message.values})
             model_s = time.perf_counter() - started
             logs = self._capture.end()
             answer = Prediction(id=message.id, model_s=model_s, logs=logs, values=values)

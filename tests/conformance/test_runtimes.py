@@ -12,8 +12,10 @@ import numpy as np
 import pytest
 
 from norman_protocol.arrays import object_to_value, value_to_array
+from norman_protocol.declaration import Declaration, DeclaredParameter
+from norman_protocol.declared import declared_signature
 from norman_protocol.errors import InputInvalid, LoadFailed, NormanError, RuntimeMissing
-from norman_protocol.signature import Modality, Signature
+from norman_protocol.signature import Modality, Signature, model_signature
 from norman_protocol.values import Value
 from norman_worker.runtimes import RUNTIMES, create_runtime
 from norman_worker.runtimes.base import Runtime, Source
@@ -55,7 +57,24 @@ def _write_onnx(folder: Path) -> str:
     return "model.onnx"
 
 
-_WRITERS: dict[str, Callable[[Path], str]] = {"python": _write_python, "onnx": _write_onnx}
+def _write_torchscript(folder: Path) -> str:
+    pytest.importorskip("torch")
+    from torchscripts import save
+
+    (folder / "model.pt").write_bytes(save("sums"))
+    return "model.pt"
+
+
+_WRITERS: dict[str, Callable[[Path], str]] = {
+    "python": _write_python,
+    "onnx": _write_onnx,
+    "torchscript": _write_torchscript,
+}
+_FLOATS = [DeclaredParameter(title=title, dtype="float32") for title in ("x", "y", "sum", "twice")]
+_DECLARATIONS = {
+    # A program doesn't say which tensors it takes and gives.
+    "torchscript": Declaration(inputs=tuple(_FLOATS[:2]), outputs=tuple(_FLOATS[2:])),
+}
 
 
 @pytest.fixture(params=RUNTIMES)
@@ -80,7 +99,10 @@ def source(name: str, tmp_path: Path, own_modules: None) -> Source:
 @pytest.fixture
 def described(name: str, source: Source) -> tuple[Runtime, Signature]:
     runtime = create_runtime(name, source)
-    signature = runtime.describe()
+    declaration = _DECLARATIONS.get(name)
+    signature = declared_signature(runtime.describe(), declaration, positional=runtime.POSITIONAL)
+    if declaration is not None:
+        runtime.adopt(model_signature(signature))
     runtime.load()
     return runtime, signature
 

@@ -17,6 +17,7 @@ import ml_dtypes
 import numpy as np
 import onnx
 import onnxruntime
+import pandas as pd
 import psutil
 import pytest
 from onnx import helper, numpy_helper
@@ -286,6 +287,40 @@ def test_many_calls_at_once_each_get_their_own_answer(norman, shared_echo) -> No
     results = norman.at_once(calls)
     assert [result.value for result in results] == [{"n": n} for n in range(24)]
     assert len({result.id for result in results}) == 24
+
+
+def test_rows_of_a_frame_are_answered_in_order_with_their_errors(norman, shared_echo) -> None:
+    frame = pd.DataFrame(
+        {"data": range(40), "act": ["raise" if n == 17 else "" for n in range(40)], "id": "a"},
+        index=range(100, 140),
+    )
+    answers = mapped(norman, shared_echo, frame, in_flight=8)
+    assert list(answers.index) == list(frame.index)
+    wanted = [n if n != 17 else pd.NA for n in range(40)]
+    assert answers["data_output"].tolist() == wanted
+    assert answers["error"].dropna().to_dict() == {
+        117: f"ModelFailed: {shared_echo}@1 raised ValueError: no such digit."
+    }
+    assert answers["id"].tolist() == ["a"] * 40
+
+
+def test_files_of_a_pattern_are_sent(norman, shared_echo, tmp_path) -> None:
+    for number in range(3):
+        (tmp_path / f"{number}.bin").write_bytes(bytes([number]))
+    answers = mapped(norman, shared_echo, {"file": f"{tmp_path}/*.bin"})
+    assert answers["file_output"].tolist() == [b"\0", b"\1", b"\2"]
+    with pytest.raises(ModelNotFound):
+        mapped(norman, "nosuchmodel", [1])
+
+
+def mapped(norman: Any, *arguments: Any, **options: Any) -> Any:
+    if not isinstance(norman, Asyncio):
+        return norman.map(*arguments, **options)
+
+    async def collect() -> Any:
+        return await norman.client.map(*arguments, **options)
+
+    return norman.runner.run(collect())
 
 
 # --- uploads --------------------------------------------------------------------------------------

@@ -245,7 +245,7 @@ def test_too_many_outputs_are_refused(worker, write_model):
     answer = worker.load(
         write_model("""
 from typing import TypedDict
-Many = TypedDict("Many", {f"o{i}": str for i in range(5_000)})
+Many = TypedDict("Many", {f"o{i}": str for i in range(4_500)})
 def predict() -> Many:
     return dict.fromkeys(Many.__annotations__, "")
 """)
@@ -253,7 +253,7 @@ def predict() -> Many:
     assert isinstance(answer, Loaded)
     failure = worker.predict()
     assert failure.code == "output_invalid"
-    assert "5000 outputs" in failure.message
+    assert "4500 outputs" in failure.message
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="fork while threads run is for Linux")

@@ -258,6 +258,13 @@ def golden_messages() -> dict[str, Message]:
     found["message_invoke_relayed"] = Invoke(
         id="1", reference="digits", invocation_id="i", capture_limit_bytes=1 << 26
     )
+    found["message_result_labels"] = Result(
+        id="1",
+        invocation_id="i",
+        reference="digits@2",
+        timings=TIMINGS,
+        labels={"scores": ("zero", "one é")},
+    )
     found["message_load_declared"] = Load(
         id="2",
         reference="mirror@1",

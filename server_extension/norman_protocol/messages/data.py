@@ -76,7 +76,11 @@ class Cancel(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result(Message):
-    """What the model answered."""
+    """What the model answered.
+
+    ``labels`` say what the places along the last axis of outputs stand for, by the outputs' names;
+    very many are left out.
+    """
 
     TYPE: ClassVar[str] = "result"
     id: str
@@ -84,6 +88,7 @@ class Result(Message):
     reference: str
     timings: Timings
     logs: str = ""
+    labels: dict[str, tuple[str, ...]] = field(default_factory=dict)
     values: Mapping[str, Value] = field(default_factory=dict)
 
 

@@ -66,7 +66,9 @@ def _write_result(message: Result) -> str:
         f'"invocation_id":{_text(message.invocation_id)},"reference":{_text(message.reference)},'
         f'"timings":{_write_timings(message.timings)}'
     )
-    return f'{text},"logs":{_text(message.logs)}' if message.logs else text
+    if message.logs:
+        text += f',"logs":{_text(message.logs)}'
+    return f'{text},"labels":{_write_any(message.labels)}' if message.labels else text
 
 
 def _write_predict(message: Predict) -> str:

@@ -17,10 +17,11 @@ from norman_protocol.messages import (
     encode_message,
 )
 from norman_protocol.references import parse_reference
+from norman_protocol.rendering import render_values
 from norman_protocol.rest import API_PATH, FRAME_MEDIA_TYPE, InvokeAnswer, InvokeRequest
 from norman_protocol.values import Value
 from norman_server.api.base import Handler
-from norman_server.invocations.rendering import invocation_summary, render_values
+from norman_server.invocations.rendering import invocation_summary
 from norman_server.invocations.submissions import Wish
 
 __all__ = ["InvokingHandler", "json_values", "prefers_async"]
@@ -142,6 +143,7 @@ class InvokingHandler(Handler):
                     reference=outcome.reference,
                     timings=outcome.timings,
                     logs=outcome.logs,
+                    labels=outcome.labels,
                     values=outcome.values,
                 )
             )

@@ -50,6 +50,7 @@ from norman_server.api.models import (
 )
 from norman_server.api.openapi import build_document
 from norman_server.api.operations import Operation, QueryParameter, Route
+from norman_server.api.outputs import InvocationOutputHandler
 from norman_server.api.packs import FetchHandler, PackHandler
 from norman_server.api.paging import CURSOR, LIMIT
 from norman_server.api.services import ServiceSlot
@@ -309,8 +310,16 @@ ROUTES: tuple[Route, ...] = (
             Operation(
                 verb="GET",
                 action="read",
-                summary="The end of what a version's worker wrote",
+                summary="The end of what a version's worker wrote, or what it wrote since",
                 answers={200: LogText},
+                query=(
+                    QueryParameter(
+                        name="after",
+                        kind=int,
+                        description="Only the whole lines from this offset on: the end of the "
+                        "answer before",
+                    ),
+                ),
             ),
         ),
     ),
@@ -373,6 +382,22 @@ ROUTES: tuple[Route, ...] = (
                 summary="What a call answered, or its error; 202 where it goes on",
                 query=(_ENDED_WAIT,),
                 answers={200: InvokeAnswer, 202: InvocationSummary},
+            ),
+        ),
+    ),
+    Route(
+        path="invocations/{invocation_id}/output",
+        handler=InvocationOutputHandler,
+        operations=(
+            Operation(
+                verb="GET",
+                action="read",
+                summary="One kept output of a call itself: an image as an image, JSON as JSON",
+                gives="bytes",
+                query=(
+                    QueryParameter(name="name", kind=str, description="Which output; required"),
+                ),
+                answers={200: None},
             ),
         ),
     ),

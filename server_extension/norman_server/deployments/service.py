@@ -223,12 +223,13 @@ class Deployments:
     # --- interpreter ------------------------------------------------------------------------
 
     async def _choose_interpreter(self, request: PublishRequest) -> str | None:
-        manifest = request.manifest
+        manifest, declaration = request.manifest, request.declaration
+        blobs = self._storage.blobs
         # In a thread: a manifest of thousands of files would hold the event loop for long.
         await self._storage.files.run(lambda: check_manifest(manifest))
         if await self._registry.missing([entry.digest for entry in manifest.files]):
             return None  # publish refuses it and names them all
-        found = await self._storage.files.run(lambda: find_format(manifest, self._storage.blobs))
+        found = await self._storage.files.run(lambda: find_format(manifest, blobs, declaration))
         # Before anything is said of interpreters: this is the question to answer first.
         require_trust(found, trusted=request.trust, path=request.origin.source_path or found.entry)
         return await self._interpreters.choose(found.runtime, request.origin.interpreter)
@@ -313,8 +314,8 @@ class Deployments:
     async def _fail(self, record: VersionRecord, error: NormanError) -> None:
         details = dict(error.details)
         if isinstance(error, LoadFailed) and not details.get("log"):
-            text, _ = await self._registry.log_text(record.id, _LOG_TAIL_BYTES)
-            details["log"] = text
+            end = await self._registry.log_part(record.id, None, _LOG_TAIL_BYTES)
+            details["log"] = end.text
         failed = await self._registry.mark_failed(
             record.id, ErrorBody(code=error.code, message=error.message, details=details)
         )
@@ -342,6 +343,7 @@ class Deployments:
             entry=record.entry,
             log_path=str(self._storage.home.log_path(record.id)),
             signature=record.signature,
+            declaration=record.declaration,
         )
         await session.request(message, Done)
 

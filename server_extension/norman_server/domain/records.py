@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from norman_protocol.declaration import Declaration
 from norman_protocol.messages import Caller, InvocationState, Timings, VersionState
 from norman_protocol.rest import AliasAction, ErrorBody, Manifest, Origin, TrustRecord
 from norman_protocol.signature import Signature
@@ -140,6 +141,7 @@ class VersionRecord:
     error: ErrorBody | None
     activate: bool
     active: bool
+    declaration: Declaration | None = None
     missing_blobs: tuple[str, ...] = ()
     long_description: str | None = None
     aliases: tuple[str, ...] = ()
@@ -180,6 +182,7 @@ class Publication:
     runtime: str
     entry: str
     interpreter: str | None
+    declaration: Declaration | None
     size_bytes: int
     label: str | None
     description: str | None

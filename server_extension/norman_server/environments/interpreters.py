@@ -11,8 +11,9 @@ import sys
 from collections.abc import Callable, Iterable
 from collections.abc import Set as AbstractSet
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
+from norman_bundle.formats import RuntimeName
 from norman_protocol.errors import InterpreterRefused, RuntimeMissing
 
 __all__ = [
@@ -23,12 +24,10 @@ __all__ = [
     "normal_path",
 ]
 
-Runtime: TypeAlias = Literal["onnx", "python"]
-
 KernelPrograms: TypeAlias = Callable[[], Iterable[str]]
 """Returns the program of each installed kernel: a kernelspec's first argument."""
 
-_MODULES: dict[str, str] = {"onnx": "onnxruntime"}
+_MODULES: dict[str, str] = {"onnx": "onnxruntime", "torchscript": "torch"}
 _PROBE_TIMEOUT_S = 30.0
 _PROBE = (
     "import importlib.util, json, sys;"
@@ -66,7 +65,7 @@ def kernel_interpreters(programs: Iterable[str], server: str) -> frozenset[str]:
 
 
 def choose_interpreter(
-    runtime: Runtime,
+    runtime: RuntimeName,
     *,
     server: str,
     uploader: str | None,
@@ -155,7 +154,7 @@ class Interpreters:
         self._allowed = frozenset(map(normal_path, allowed))
         self._server = normal_path(server)
 
-    async def choose(self, runtime: Runtime, uploader: str | None) -> str:
+    async def choose(self, runtime: RuntimeName, uploader: str | None) -> str:
         """Return the path of the interpreter for a version.
 
         Parameters

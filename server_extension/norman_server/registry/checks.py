@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from norman_bundle.formats import Format
-from norman_protocol.decoding import dump_json
+from norman_protocol.declaration import Declaration
+from norman_protocol.decoding import JsonValue, dump_json, encode
 from norman_protocol.errors import RequestInvalid
 from norman_protocol.rest import EditRequest, PublishRequest
 
@@ -97,7 +98,12 @@ def _check_text(place: str, text: str | None, limit: int) -> None:
         raise RequestInvalid(f"{place} holds a NUL character.", field=place)
 
 
-def version_identity(bundle_digest: str, format: Format, interpreter: str | None) -> str:  # noqa: A002 - the word
+def version_identity(
+    bundle_digest: str,
+    format: Format,  # noqa: A002 - the word
+    interpreter: str | None,
+    declaration: Declaration | None = None,
+) -> str:
     """Return what tells versions of one model apart: the same bundle and settings are the same.
 
     Examples
@@ -106,10 +112,12 @@ def version_identity(bundle_digest: str, format: Format, interpreter: str | None
     >>> version_identity("0" * 64, onnx, None) == version_identity("1" * 64, onnx, None)
     False
     """
-    facts = {
+    facts: dict[str, JsonValue] = {
         "bundle": bundle_digest,
         "entry": format.entry,
         "interpreter": interpreter,
         "runtime": format.runtime,
     }
+    if declaration is not None:
+        facts["declaration"] = encode(declaration)
     return hashlib.sha256(dump_json(facts)).hexdigest()

@@ -43,6 +43,7 @@ def version_detail(record: VersionRecord, *, created: bool = True) -> VersionDet
         entry=record.entry,
         interpreter=record.interpreter,
         signature=record.signature,
+        declaration=record.declaration,
         manifest=record.manifest,
         bundle_digest=record.bundle_digest,
         size_bytes=record.size_bytes,

@@ -13,6 +13,7 @@ from typing import BinaryIO, Final
 from norman_bundle.manifest import bundle_digest, check_manifest, parse_digest
 from norman_bundle.remotes import strip_credentials
 from norman_bundle.trust import require_trust
+from norman_protocol.declared import check_declaration
 from norman_protocol.errors import BundleInvalid
 from norman_protocol.frames import Buffer
 from norman_protocol.logs import clean_log
@@ -73,7 +74,7 @@ from norman_server.registry.selecting import select_version
 from norman_server.registry.uploads import RecordedWriter, check_blobs, find_format
 from norman_server.storage.blobs.base import BlobWriter
 from norman_server.storage.blobs.copying import hash_file
-from norman_server.storage.logs import read_tail
+from norman_server.storage.logs import LogPart, read_after, read_tail
 from norman_server.storage.memory import release_memory
 from norman_server.storage.opening import Storage
 from norman_server.storage.trees import find_tree_faults, make_tree
@@ -295,6 +296,8 @@ class Registry:
             The name, or a text of the request, is none.
         BundleInvalid
             The manifest is unsound, blobs are missing, or the format is unknown.
+        ConfigurationInvalid
+            What is declared contradicts itself.
         TrustRequired
             It runs code on load, and the request doesn't allow that.
         """
@@ -584,11 +587,17 @@ class Registry:
         """
         return await self._in_state("loading")
 
-    async def log_text(self, version_id: str, limit_bytes: int) -> tuple[str, bool]:
-        """Return the end of what a version's workers wrote, and whether more came before it."""
+    async def log_part(self, version_id: str, after: int | None, limit_bytes: int) -> LogPart:
+        """Return the end of what a version's workers wrote, or what follows an offset."""
         path = self._home.log_path(version_id)
-        text, cut = await self._files.run(lambda: read_tail(path, limit_bytes))
-        return clean_log(text, str(self._home.models / version_id)), cut
+        part = await self._files.run(
+            lambda: (
+                read_tail(path, limit_bytes)
+                if after is None
+                else read_after(path, after, limit_bytes)
+            )
+        )
+        return replace(part, text=clean_log(part.text, str(self._home.models / version_id)))
 
     async def _in_state(self, state: VersionState) -> list[VersionRecord]:
         return await self._database.read(lambda rows: rows.versions.by_state(state))
@@ -613,7 +622,7 @@ class Registry:
         interpreter: str | None,
     ) -> Publication:
         check_blobs(request.manifest, stored)
-        bundle_format = find_format(request.manifest, self._blobs)
+        bundle_format = find_format(request.manifest, self._blobs, request.declaration)
         shown = request.origin.source_path or bundle_format.entry
         require_trust(bundle_format, trusted=request.trust, path=shown)
         digest = bundle_digest(request.manifest)
@@ -623,12 +632,13 @@ class Registry:
             name=name,
             user=user,
             published_at=now,
-            identity=version_identity(digest, bundle_format, interpreter),
+            identity=version_identity(digest, bundle_format, interpreter, request.declaration),
             bundle_digest=digest,
             manifest=request.manifest,
             runtime=bundle_format.runtime,
             entry=bundle_format.entry,
             interpreter=interpreter,
+            declaration=request.declaration,
             size_bytes=sum(entry.size_bytes for entry in request.manifest.files),
             label=request.label,
             description=request.description,
@@ -644,6 +654,8 @@ def _check_request(request: PublishRequest) -> tuple[str, ...]:
     """Check a request by itself, and return the digests of its blobs, each once."""
     check_texts(request)
     check_manifest(request.manifest)
+    if request.declaration is not None:
+        check_declaration(request.declaration)
     return tuple(dict.fromkeys(entry.digest for entry in request.manifest.files))
 
 

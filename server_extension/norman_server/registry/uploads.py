@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from norman_bundle.formats import Format, detect_format
+from norman_protocol.declaration import Declaration
 from norman_protocol.errors import BundleInvalid
 from norman_protocol.frames import Buffer
 from norman_protocol.rest import Manifest
@@ -92,16 +93,20 @@ def check_blobs(manifest: Manifest, stored: Mapping[str, int]) -> None:
             )
 
 
-def find_format(manifest: Manifest, blobs: BlobStore) -> Format:
+def find_format(
+    manifest: Manifest, blobs: BlobStore, declaration: Declaration | None = None
+) -> Format:
     """Find the format of a bundle whose blobs are stored.
 
     Raises
     ------
     BundleInvalid
         It has none that is known.
+    ConfigurationInvalid
+        The declaration names a runtime or an entry that there isn't.
     """
     digests = {entry.path: entry.digest for entry in manifest.files}
     paths: Sequence[str] = tuple(digests)
     return detect_format(
-        paths, lambda path, limit_bytes: blobs.read_head(digests[path], limit_bytes)
+        paths, lambda path, limit_bytes: blobs.read_head(digests[path], limit_bytes), declaration
     )

@@ -7,7 +7,7 @@ from norman_worker.runtimes.base import Runtime, Source
 
 __all__ = ["RUNTIMES", "create_runtime"]
 
-RUNTIMES = ("onnx", "python")
+RUNTIMES = ("onnx", "python", "torchscript")
 """Names of the runtimes that this worker knows."""
 
 
@@ -27,6 +27,10 @@ def create_runtime(name: str, source: Source) -> Runtime:
         from norman_worker.runtimes.python import PythonRuntime
 
         return PythonRuntime(source)
+    if name == "torchscript":
+        from norman_worker.runtimes.torchscript import TorchScriptRuntime
+
+        return TorchScriptRuntime(source)
     raise RuntimeMissing(
         f"There is no runtime {name[:60]!r} here; there are {', '.join(RUNTIMES)}.", runtime=name
     )

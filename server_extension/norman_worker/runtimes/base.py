@@ -6,6 +6,7 @@ import abc
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from norman_protocol.signature import Signature
 from norman_protocol.values import Value
@@ -44,7 +45,15 @@ class Runtime(abc.ABC):
     """Loads one version of one format; used from one thread: describe, load, predict, predict…
 
     Whatever a model raises passes through; the session turns it into the right error.
+
+    Attributes
+    ----------
+    POSITIONAL
+        Whether the model's own names count for little: it takes inputs and gives outputs in an
+        order, so that a declaration may stand for places.
     """
+
+    POSITIONAL: ClassVar[bool] = False
 
     def __init__(self, source: Source) -> None:
         self.source = source
@@ -59,6 +68,16 @@ class Runtime(abc.ABC):
             This interpreter lacks the package that loads this format.
         LoadFailed
             The files aren't what the format wants.
+        """
+
+    @abc.abstractmethod
+    def adopt(self, signature: Signature) -> None:
+        """Take calls by what the configuration says beside the model; after `describe`.
+
+        Parameters
+        ----------
+        signature
+            With the model's own names: its inputs with the dtypes and shapes that were declared.
         """
 
     @abc.abstractmethod

@@ -70,6 +70,9 @@ class OnnxRuntime(Runtime):
         self._reader = InputReader(self._signature, readers)
         return self._signature
 
+    def adopt(self, signature: Signature) -> None:
+        """Nothing changes: the graph says all of it, and a declaration can't contradict it."""
+
     def load(self) -> None:
         """Nothing is left to do: opening the graph has loaded it."""
 

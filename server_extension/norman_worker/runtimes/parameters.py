@@ -108,6 +108,10 @@ class Arguments:
         self._adapters = adapters
         self._reader = InputReader(Signature(inputs=parameters))
 
+    def adopt(self, parameters: tuple[Parameter, ...]) -> None:
+        """Read values by these parameters, which say more of the same inputs."""
+        self._reader = InputReader(Signature(inputs=parameters))
+
     def read(self, values: Mapping[str, Value], stack: ExitStack) -> dict[str, Any]:
         """Return the arguments; files among them live until ``stack`` closes.
 

@@ -56,6 +56,10 @@ class PythonRuntime(Runtime):
         self._returns = read_returns(returned)
         return Signature(inputs=self._arguments.parameters, outputs=self._returns.outputs)
 
+    def adopt(self, signature: Signature) -> None:
+        """Read the inputs of calls by what was declared of them."""
+        self._arguments.adopt(signature.inputs)
+
     def load(self) -> None:
         """Call the model's ``load`` with the folder and the device, where it has one."""
         load = getattr(self._model, "load", None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -24,6 +25,7 @@ from norman_jupyter.client.local import LinkUnavailable
 from norman_protocol.decoding import dump_json, encode
 from norman_protocol.errors import (
     ExecutorUnavailable,
+    InputInvalid,
     Interrupted,
     ModelNotFound,
     QueueFull,
@@ -152,6 +154,57 @@ def test_time_is_split_into_queue_model_and_transfer() -> None:
     answer = hand.run(invoke(make_core(hand, LOCAL)))
     assert answer.latency_ms == pytest.approx(10)
     assert answer.timings == pytest.approx({"queue": 1, "model": 2, "transfer": 7})
+
+
+@pytest.mark.parametrize(
+    ("url", "link"),
+    [
+        ("http://127.0.0.1:1/", "/norman/api/v1/invocations/i"),
+        ("http://127.0.0.1:1/user/ann/", "/user/ann/norman/api/v1/invocations/i"),
+    ],
+)
+def test_result_links_to_its_record_where_our_server_shows_the_notebook(
+    url: str, link: str
+) -> None:
+    hand = Hand(lambda effect: result())
+    ours = dataclasses.replace(LOCAL, url=url, is_ours=True)
+    assert hand.run(invoke(make_core(hand, ours))).record_link == link
+    other = dataclasses.replace(LOCAL, url=url)
+    assert hand.run(invoke(make_core(hand, other))).record_link is None
+
+
+def refuse(name: str, modality: str) -> Failure:
+    details = {"input": name, "modality": modality}
+    return Failure(id="1", code="input_invalid", message="no", details=details)
+
+
+def test_array_for_an_image_is_sent_as_a_file_once_that_is_known() -> None:
+    """The client doesn't ask for signatures: the first refusal tells."""
+
+    def script(effect: Effect) -> Any:
+        assert isinstance(effect, Exchange)
+        values = effect.message.values  # type: ignore[attr-defined]
+        refused = (name for name in "ab" if name in values and values[name].kind == "tensor")
+        return next((refuse(name, "image") for name in refused), result())
+
+    hand, pixels = Hand(script), np.zeros((2, 3), np.uint8)
+    core = make_core(hand, LOCAL)
+    assert hand.run(invoke(core, a=pixels, b=pixels, c=pixels)).value == "hi"
+    kinds = [
+        "".join(value.kind[0] for value in call.message.values.values())
+        for call in hand.sent(Exchange)
+    ]
+    assert kinds == ["ttt", "btt", "bbt"]
+    hand.run(invoke(core, a=pixels))
+    assert len(hand.sent(Exchange)) == 4
+
+
+def test_contradicting_refusals_end() -> None:
+    answers = itertools.cycle([refuse("a", "image"), refuse("a", "tensor")])
+    hand = Hand(lambda effect: next(answers))
+    with pytest.raises(InputInvalid):
+        hand.run(invoke(make_core(hand, LOCAL), a=np.zeros((2, 3), np.uint8)))
+    assert len(hand.sent(Exchange)) == 2
 
 
 def test_call_goes_over_rest_where_no_link_can_be_made() -> None:

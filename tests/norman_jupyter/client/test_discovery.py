@@ -116,6 +116,15 @@ def test_server_that_started_us_comes_before_jupyters_url_and_other_servers(tmp_
     assert second.url == "http://j.example/"
 
 
+def test_only_a_server_that_started_us_shows_our_notebook(tmp_path) -> None:
+    leave(tmp_path, record(10))
+    processes = FakeProcesses({10: 1000.0}, ancestors=[10])
+    targets = find(tmp_path, processes, JUPYTER_SERVER_URL="http://j.example/")
+    assert [target.is_ours for target in targets] == [True, False]
+    (target,) = find(tmp_path, FakeProcesses({10: 1000.0}))
+    assert not target.is_ours
+
+
 def test_nearest_of_two_ancestors_is_first(tmp_path) -> None:
     leave(tmp_path, record(10))
     leave(tmp_path, record(11))

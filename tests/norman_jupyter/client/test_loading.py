@@ -8,11 +8,14 @@ import textwrap
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from norman_bundle.manifest import bundle_digest
-from norman_jupyter import LoadFailed, NotReady, RuntimeMissing, TrustRequired
-from norman_jupyter.client.loading import LoadedModel, cache_folder, check_loadable
+from norman_jupyter import InputInvalid, LoadFailed, Media, NotReady, RuntimeMissing, TrustRequired
+from norman_jupyter.client.loaded import LoadedModel
+from norman_jupyter.client.loading import cache_folder, check_loadable
 from norman_jupyter.packaging.onnx_session import open_session
 from norman_jupyter.packaging.python_module import load_python
 from norman_protocol.rest import FileEntry, Manifest, Origin, TrustRecord, VersionDetail
@@ -156,3 +159,17 @@ def test_loaded_model_shows_what_it_takes_and_gives(tmp_path) -> None:
     model = LoadedModel("m@1", SIGNATURE, None, lambda given: {"output": 1})
     assert repr(model) == "<m@1 in this process: () → (output: json)>"
     assert model() == {"output": 1}
+
+
+def test_loaded_model_takes_and_gives_pictures_as_the_service_does() -> None:
+    photo = Parameter(name="photo", modality=Modality.IMAGE, encoding="png")
+    signature = Signature(inputs=(photo,), outputs=(photo,))
+    model = LoadedModel("m@1", signature, None, lambda given: {"photo": given["photo"]})
+    pixels = np.arange(24, dtype=np.uint8).reshape(2, 4, 3)
+    for given in (pixels, Image.fromarray(pixels)):
+        answer = model(photo=given)["photo"]
+        assert isinstance(answer, Media)
+        assert np.array_equal(answer.array(), pixels)
+    assert model(photo=answer)["photo"] == answer
+    with pytest.raises(InputInvalid, match="takes the file itself"):
+        model(photo=pixels.astype(np.float32))

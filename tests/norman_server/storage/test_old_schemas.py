@@ -64,6 +64,8 @@ async def test_a_registry_of_each_revision_is_all_there(home, dump):
         assert (change.after, change.action) == (1, "set")
         tree = await registry.materialise(version.id)
         assert (tree / "model.py").read_bytes() == SOURCE
+        titles = [one.title for one in version.declaration.inputs] if version.declaration else []
+        assert titles == (["Number"] if dump >= "registry-0005" else [])
         if dump >= "registry-0004":
             with pytest.raises(VersionNotFound, match="by grace"):
                 await registry.version(parse_reference("digits@3"))

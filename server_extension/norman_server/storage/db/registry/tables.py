@@ -36,7 +36,7 @@ __all__ = [
 ]
 
 MIGRATIONS: Final = Migrations(
-    name="norman.db", folder=Path(__file__).parent / "migrations", head="0004"
+    name="norman.db", folder=Path(__file__).parent / "migrations", head="0005"
 )
 
 metadata = MetaData(naming_convention=NAMING)
@@ -72,6 +72,8 @@ versions = Table(
     Column("entry", Text, nullable=False),
     Column("interpreter", Text),
     Column("signature", Json),
+    # What the configuration says of it, None where there was none.
+    Column("declaration", Json),
     Column("manifest", ManifestJson, nullable=False),
     Column("size_bytes", BigInteger, nullable=False),
     Column("load_s", Float),

@@ -20,6 +20,7 @@ from sqlalchemy import (
     update,
 )
 
+from norman_protocol.declaration import Declaration
 from norman_protocol.decoding import decode, encode
 from norman_protocol.errors import VersionNotFound
 from norman_protocol.identifiers import new_id
@@ -107,6 +108,7 @@ class VersionRows:
                 runtime=publication.runtime,
                 entry=publication.entry,
                 interpreter=publication.interpreter,
+                declaration=encode(publication.declaration),
                 manifest=publication.manifest,
                 size_bytes=publication.size_bytes,
                 created_at=publication.published_at,
@@ -500,6 +502,7 @@ def _record(row: Any) -> VersionRecord:
         entry=row.entry,
         interpreter=row.interpreter,
         signature=_decoded(Signature, row.signature),
+        declaration=_decoded(Declaration, row.declaration),
         manifest=row.manifest,
         bundle_digest=row.bundle_digest,
         size_bytes=row.size_bytes,

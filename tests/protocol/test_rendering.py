@@ -15,13 +15,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from norman_protocol import rendering
 from norman_protocol.arrays import array_to_value, object_to_value
 from norman_protocol.decoding import dump_json
 from norman_protocol.errors import OutputInvalid
+from norman_protocol.rendering import render_value, render_values
 from norman_protocol.tensors import DTYPES
 from norman_protocol.values import Value
-from norman_server.invocations import rendering
-from norman_server.invocations.rendering import render_value, render_values
 
 
 def render(value):
@@ -128,7 +128,7 @@ def test_without_ml_dtypes_the_bytes_are_given():
     script = (
         "import sys; sys.modules['ml_dtypes'] = None;"
         "from norman_protocol.values import Value;"
-        "from norman_server.invocations.rendering import render_value;"
+        "from norman_protocol.rendering import render_value;"
         "print(render_value(Value(kind='tensor', dtype='bfloat16', shape=(1,), buffer=b'ab')))"
     )
     done = subprocess.run(
