@@ -6,30 +6,25 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from norman_jupyter.magics.bindings import (
-    explain_input_error,
-    resolve_bindings,
-    resolve_number,
     resolve_path,
     resolve_text,
 )
 from norman_jupyter.magics.cataloguing import CATALOGUE_RUNNERS
+from norman_jupyter.magics.configuring import CONFIGURING_RUNNERS
 from norman_jupyter.magics.context import Context, Outcome, Runner
+from norman_jupyter.magics.invoking import INVOKING_RUNNERS
 from norman_jupyter.magics.parsing import Arguments
 from norman_jupyter.magics.recalling import RECALLING_RUNNERS, find_invocation
 from norman_jupyter.magics.upkeep import UPKEEP_RUNNERS
 from norman_jupyter.magics.uploading import run_upload
 from norman_jupyter.previews.listings import FoundModels, ShownModel
-from norman_protocol.errors import InputInvalid, NormanError
+from norman_protocol.errors import NormanError
 from norman_protocol.references import parse_reference
 
 if TYPE_CHECKING:
     from norman_jupyter.magics.connection import Client
 
 __all__ = ["RUNNERS"]
-
-_CANCELLED_CALL = (
-    "If the model is still at work on the call, its worker is stopped; the next call starts one."
-)
 
 
 def _download(arguments: Arguments, context: Context) -> Outcome:
@@ -49,32 +44,6 @@ def _download(arguments: Arguments, context: Context) -> Outcome:
         raise
     display.end(f"{reference} is in {placed}")
     return Outcome(value=placed, is_shown=True)
-
-
-def _invoke(arguments: Arguments, context: Context) -> Outcome:
-    reference_word, *value_words = arguments.positionals
-    reference = resolve_text(reference_word, context.namespace, what="REF")
-    timeout_word = arguments.option("--timeout")
-    timeout_s = (
-        None
-        if timeout_word is None
-        else resolve_number(timeout_word, context.namespace, what="--timeout")
-    )
-    bindings = resolve_bindings(value_words, context.namespace)
-    inputs = {name: binding.value for name, binding in bindings.items()}
-    try:
-        result = context.connection.use(
-            lambda client: client.invoke(reference, inputs, timeout_s=timeout_s)
-        )
-    except InputInvalid as error:
-        hint = explain_input_error(error, bindings, context.namespace)
-        if hint is not None:
-            error.add_note(hint)
-        raise
-    except KeyboardInterrupt as interrupt:
-        interrupt.add_note(_CANCELLED_CALL)
-        raise
-    return Outcome(value=result)
 
 
 def _models(arguments: Arguments, context: Context) -> Outcome:
@@ -127,10 +96,11 @@ def _reference(arguments: Arguments, context: Context) -> str:
 
 RUNNERS: Mapping[str, Runner] = {
     **CATALOGUE_RUNNERS,
+    **CONFIGURING_RUNNERS,
+    **INVOKING_RUNNERS,
     **RECALLING_RUNNERS,
     **UPKEEP_RUNNERS,
     "download": _download,
-    "invoke": _invoke,
     "logs": _logs,
     "models": _models,
     "search": _search,
