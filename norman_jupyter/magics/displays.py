@@ -34,8 +34,13 @@ _RENDERERS = {
     "VersionPage": ("norman_jupyter.previews.listings", "render_versions"),
 }
 _SHOW_THEMSELVES = (
+    ("norman_jupyter.client.inspection", "Inspection"),
     ("norman_jupyter.client.results", "InvokeResult"),
+    ("norman_jupyter.client.settings", "Settings"),
     ("norman_jupyter.previews.listings", "ShownModel"),
+    ("norman_jupyter.previews.settings", "Connected"),
+    ("pandas", "DataFrame"),
+    ("pandas.core.frame", "DataFrame"),  # before pandas 3
 )
 
 

@@ -273,7 +273,7 @@ def _rate(parameter: Parameter, values: Mapping[str, Value]) -> float:
     if getattr(number, "shape", ()) not in ((), (1,)) or isinstance(number, (str, bytes, list)):
         raise MediaFault(f"has {describe_value(given)} for a rate, which is no single number.")
     try:
-        rate = float(number)
+        rate = float(number.item() if hasattr(number, "item") else number)
     except (TypeError, ValueError) as error:
         raise MediaFault(f"has {describe_value(given)} for a rate, which is no number.") from error
     if not math.isfinite(rate):

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import io
 import struct
 
+import av
 import numpy as np
 import pytest
 from media_files import sine, video_file, wave_file, wave_levels
@@ -206,6 +208,31 @@ def test_sound_of_a_video():
     # AAC works in blocks of 1,024; MP4 tells of those before the sound.
     assert 0 <= tensor.shape[1] - len(given) < 1024
     assert np.abs(tensor[0, 2_000:20_000] - given[2_000:20_000]).max() < 0.05
+
+
+def surround(channels: int) -> tuple[np.ndarray, bytes]:
+    """Return eight channels (or more) of another height each, and a Matroska of them as AAC."""
+    given = np.stack([sine(440, 0.2, 48_000) * (place + 1) / 16 for place in range(channels)])
+    target = io.BytesIO()
+    with av.open(target, "w", format="matroska") as container:
+        stream = container.add_stream("aac", rate=48_000, layout="7.1")
+        stream.bit_rate = 768_000
+        block = np.ascontiguousarray(given.T.reshape(1, -1))
+        frame = av.AudioFrame.from_ndarray(block, format="flt", layout="7.1")
+        frame.sample_rate, frame.pts = 48_000, 0
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return given, target.getvalue()
+
+
+def test_eight_channels_are_read_where_they_lie():
+    given, content = surround(8)
+    tensor, _ = decode_sound(content, SOUND, LIMITS)
+    assert len(tensor) == 8
+    heights = np.abs(tensor[:, 2_000:8_000]).max(axis=1)
+    # The fourth is for low notes alone, and comes through a filter.
+    others = [0, 1, 2, 4, 5, 6, 7]
+    assert heights[others] == pytest.approx(np.abs(given).max(axis=1)[others], abs=0.05)
 
 
 # Wrong input
