@@ -390,7 +390,7 @@ export interface paths {
             };
             readonly cookie?: never;
         };
-        /** The end of what a version's worker wrote */
+        /** The end of what a version's worker wrote, or what it wrote since */
         readonly get: operations["getModelsNameVersionsSelectorLogs"];
         readonly put?: never;
         readonly post?: never;
@@ -1037,17 +1037,24 @@ export interface components {
         readonly GarbageRequest: {
             readonly dry_run?: boolean;
         };
-        /** @description The end of a version's log. */
+        /**
+         * @description The end of a version's log, or what was written after an offset in it.
+         *
+         *     ``truncated`` says that something before it is left out, ``end`` is the offset, in bytes, after
+         *     which more will come.
+         */
         readonly LogText: {
             readonly reference: string;
             readonly text: string;
             readonly truncated: boolean;
+            readonly end?: number;
         };
         /**
          * @description Outputs as plain JSON.
          *
          *     A tensor is ``{"dtype", "shape", "data"}`` with nested lists (null for NaN and Infinity,
-         *     ``[re, im]`` for a complex number), bytes are ``{"base64", "file_name"}``.
+         *     ``[re, im]`` for a complex number), bytes are ``{"base64", "file_name"}``, with ``"encoding"``
+         *     (such as ``png``) where that is known.
          */
         readonly InvokeAnswer: {
             readonly id: string;
@@ -1946,7 +1953,10 @@ export interface operations {
     };
     readonly getModelsNameVersionsSelectorLogs: {
         readonly parameters: {
-            readonly query?: never;
+            readonly query?: {
+                /** @description Only the whole lines from this offset on: the end of the answer before */
+                readonly after?: number;
+            };
             readonly header?: never;
             readonly path: {
                 readonly name: string;

@@ -34,6 +34,7 @@ from norman_protocol.rest import (
 )
 
 if TYPE_CHECKING:
+    from norman_jupyter.client.inspection import Inspection
     from norman_jupyter.client.loaded import LoadedModel
 
 __all__ = ["Norman"]
@@ -206,6 +207,11 @@ class Norman(AsyncioCatalogue):
         self,
         config: Configured,
         *,
+        name: str | None = None,
+        label: str | None = None,
+        description: str | None = None,
+        long_description: str | None = None,
+        tags: Iterable[str] = (),
         trust: bool = False,
         activate: bool = True,
         origin: Origin | None = None,
@@ -222,7 +228,9 @@ class Norman(AsyncioCatalogue):
             […], "model_type", …}``, or the path of a TOML or JSON file with that. The data of an
             asset is bytes, a path, an http or https URL (fetched here), or an object with
             ``read()``; ``source`` says which where it can't be told. docs/configuration.md lists
-            every key.
+            every key. The paths in a file are relative to its folder.
+        name, label, description, long_description, tags
+            Count before the configuration's.
         trust, activate, origin, on_progress
             As for `upload`.
 
@@ -262,10 +270,82 @@ class Norman(AsyncioCatalogue):
                 }],
             })
         """
-        options = PublishOptions(
-            trust=trust, activate=activate, origin=origin, on_progress=on_progress
+        return await self._run(
+            self._core.upload_model(
+                config,
+                keywords=upload_keywords(
+                    name=name,
+                    label=label,
+                    description=description,
+                    long_description=long_description,
+                    tags=tags,
+                ),
+                options=PublishOptions(
+                    trust=trust, activate=activate, origin=origin, on_progress=on_progress
+                ),
+            )
         )
-        return await self._run(self._core.upload_model(config, options))
+
+    async def inspect(
+        self,
+        source: PathLike | Mapping[str, Any] | None = None,
+        *,
+        name: str | None = None,
+        label: str | None = None,
+        description: str | None = None,
+        long_description: str | None = None,
+        tags: Iterable[str] = (),
+        config: Configured | None = None,
+        inputs: Sequence[Mapping[str, Any]] | None = None,
+        outputs: Sequence[Mapping[str, Any]] | None = None,
+        runtime: str | None = None,
+        entry: str | None = None,
+        output_format: str | None = None,
+    ) -> Inspection:
+        """Tell what an upload would be, from the files alone: nothing is sent.
+
+        Parameters
+        ----------
+        source
+            As for `upload`, or a dictionary as for `upload_model` (its links are fetched). None:
+            the files that ``config`` names.
+        name, label, description, long_description, tags, config, inputs, outputs, runtime, \
+        entry, output_format
+            As for `upload`.
+
+        Returns
+        -------
+        Inspection
+            Format, signature as far as files and configuration tell, files, size, what would run
+            when it is loaded, and the memory to expect.
+
+        Raises
+        ------
+        BundleInvalid, ConfigurationInvalid, NameInvalid
+            As for `upload`. A model that needs trust is inspected all the same.
+
+        Examples
+        --------
+        ::
+
+            inspection = await norman.inspect("./model")
+            inspection.needs_trust, inspection.expected_memory_bytes
+        """
+        keywords = upload_keywords(
+            name=name,
+            label=label,
+            description=description,
+            long_description=long_description,
+            tags=tags,
+            inputs=inputs,
+            outputs=outputs,
+            runtime=runtime,
+            entry=entry,
+            output_format=output_format,
+        )
+        if isinstance(source, Mapping):
+            source, config = None, source
+        return await self._run(self._core.inspect(source, config=config, keywords=keywords))
 
     async def download(
         self,
@@ -558,15 +638,20 @@ class Norman(AsyncioCatalogue):
         """
         return await self._run(self._core.version(reference))
 
-    async def logs(self, reference: str) -> LogText:
+    async def logs(self, reference: str, *, after: int | None = None) -> LogText:
         """Return the end of what a version's worker wrote to its output, the model's prints too.
+
+        Parameters
+        ----------
+        after
+            The ``end`` of an answer before: only what was written since, in whole lines.
 
         Raises
         ------
         ModelNotFound, VersionNotFound, NotReady, NameInvalid
             The reference leads to none.
         """
-        return await self._run(self._core.logs(reference))
+        return await self._run(self._core.logs(reference, after))
 
     async def status(self) -> ServerStatus:
         """Return how the server, its executor and its deployments are."""

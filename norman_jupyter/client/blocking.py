@@ -41,6 +41,7 @@ from norman_protocol.rest import (
 )
 
 if TYPE_CHECKING:
+    from norman_jupyter.client.inspection import Inspection
     from norman_jupyter.client.loaded import LoadedModel
 
 __all__ = ["BlockingNorman"]
@@ -151,16 +152,65 @@ class BlockingNorman(BlockingCatalogue):
         self,
         config: Configured,
         *,
+        name: str | None = None,
+        label: str | None = None,
+        description: str | None = None,
+        long_description: str | None = None,
+        tags: Iterable[str] = (),
         trust: bool = False,
         activate: bool = True,
         origin: Origin | None = None,
         on_progress: OnProgress | None = None,
     ) -> VersionDetail:
         """Upload a model whose files a dictionary names; see `Norman.upload_model`."""
-        options = PublishOptions(
-            trust=trust, activate=activate, origin=origin, on_progress=on_progress
+        return self._run(
+            self._core.upload_model(
+                config,
+                keywords=upload_keywords(
+                    name=name,
+                    label=label,
+                    description=description,
+                    long_description=long_description,
+                    tags=tags,
+                ),
+                options=PublishOptions(
+                    trust=trust, activate=activate, origin=origin, on_progress=on_progress
+                ),
+            )
         )
-        return self._run(self._core.upload_model(config, options))
+
+    def inspect(
+        self,
+        source: PathLike | Mapping[str, Any] | None = None,
+        *,
+        name: str | None = None,
+        label: str | None = None,
+        description: str | None = None,
+        long_description: str | None = None,
+        tags: Iterable[str] = (),
+        config: Configured | None = None,
+        inputs: Sequence[Mapping[str, Any]] | None = None,
+        outputs: Sequence[Mapping[str, Any]] | None = None,
+        runtime: str | None = None,
+        entry: str | None = None,
+        output_format: str | None = None,
+    ) -> Inspection:
+        """Tell what an upload would be: nothing is sent; see `Norman.inspect`."""
+        keywords = upload_keywords(
+            name=name,
+            label=label,
+            description=description,
+            long_description=long_description,
+            tags=tags,
+            inputs=inputs,
+            outputs=outputs,
+            runtime=runtime,
+            entry=entry,
+            output_format=output_format,
+        )
+        if isinstance(source, Mapping):
+            source, config = None, source
+        return self._run(self._core.inspect(source, config=config, keywords=keywords))
 
     def download(
         self,
@@ -263,9 +313,9 @@ class BlockingNorman(BlockingCatalogue):
         """Return a version with its signature, origin and files; see `Norman.version`."""
         return self._run(self._core.version(reference))
 
-    def logs(self, reference: str) -> LogText:
+    def logs(self, reference: str, *, after: int | None = None) -> LogText:
         """Return the end of what a version's worker wrote; see `Norman.logs`."""
-        return self._run(self._core.logs(reference))
+        return self._run(self._core.logs(reference, after))
 
     def status(self) -> ServerStatus:
         """Return how the server, its executor and its deployments are; see `Norman.status`."""

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 from urllib.parse import quote, urlsplit
 
-from norman_jupyter.client.assets import collect_assets, staging_folder
+from norman_jupyter.client.assets import open_model, staging_folder
 from norman_jupyter.client.catalogue import Catalogue
 from norman_jupyter.client.dictionaries import (
     DictionaryCall,
@@ -37,6 +37,7 @@ from norman_jupyter.client.effects import (
 from norman_jupyter.client.fetching import default_folder, fetch_version
 from norman_jupyter.client.handover import Handover, connect_handover
 from norman_jupyter.client.inputs import check_timeout, encode_inputs, is_slow, merge_inputs
+from norman_jupyter.client.inspection import Inspection, inspect_opened
 from norman_jupyter.client.local import LinkUnavailable
 from norman_jupyter.client.metering import OnProgress
 from norman_jupyter.client.pictures import PictureInputs
@@ -55,11 +56,10 @@ from norman_jupyter.client.rest import (
 from norman_jupyter.client.results import InvokeResult, read_result
 from norman_jupyter.client.transfer import transfer_bundle
 from norman_jupyter.client.web import WebLimits
-from norman_jupyter.packaging.configuration import join_layers, read_layer
 from norman_jupyter.packaging.opening import Opened, open_configured
 from norman_jupyter.packaging.origin import collect_origin
 from norman_protocol.errors import (
-    ConfigurationInvalid,
+    BundleInvalid,
     Conflict,
     ExecutorUnavailable,
     InputInvalid,
@@ -291,19 +291,32 @@ class Core:
         )
         return (yield from self._publish(opened, opened.bundle.source, options))
 
-    def upload_model(self, config: Configured, options: PublishOptions) -> Steps[VersionDetail]:
-        """Upload a model whose files a dictionary names."""
-        configuration = yield from work(lambda: join_layers([read_layer(config)]))
-        if configuration.name is None:
-            raise ConfigurationInvalid("The configuration has no 'name'.", field="name")
-        name = parse_name(configuration.name)
+    def upload_model(
+        self, config: Configured, *, keywords: Mapping[str, Any], options: PublishOptions
+    ) -> Steps[VersionDetail]:
+        """Upload a model whose files a configuration names."""
         with staging_folder() as folder:
-            bundle, declaration = yield from collect_assets(
-                configuration.assets, configuration.declaration, folder, trusted=options.trust
-            )
-            configuration = dataclasses.replace(configuration, declaration=declaration)
-            opened = Opened(name=name, bundle=bundle, configuration=configuration)
+            opened = yield from open_model(config, keywords, folder, trusted=options.trust)
             return (yield from self._publish(opened, None, options))
+
+    def inspect(
+        self,
+        source: PathLike | None,
+        *,
+        config: Configured | None,
+        keywords: Mapping[str, Any],
+    ) -> Steps[Inspection]:
+        """Tell what an upload would be; nothing is asked of a server."""
+        if source is None and config is not None:
+            with staging_folder() as folder:
+                opened = yield from open_model(config, keywords, folder, trusted=True)
+                return (yield from work(partial(inspect_opened, opened)))
+        if source is None:
+            raise BundleInvalid("There is nothing to inspect: give a path, or a configuration.")
+        opened = yield from work(
+            partial(open_configured, source, config=config, keywords=keywords, trusted=True)
+        )
+        return (yield from work(partial(inspect_opened, opened)))
 
     def _publish(
         self, opened: Opened, source: Path | None, options: PublishOptions
@@ -383,9 +396,9 @@ class Core:
         question = get_request(version_path(parse_reference(reference)))
         return read_answer(VersionDetail, (yield from self._call(question)))
 
-    def logs(self, reference: str) -> Steps[LogText]:
-        """Give the end of a version's log."""
-        question = get_request(f"{version_path(parse_reference(reference))}/logs")
+    def logs(self, reference: str, after: int | None) -> Steps[LogText]:
+        """Give the end of a version's log, or what follows an offset."""
+        question = get_request(f"{version_path(parse_reference(reference))}/logs", after=after)
         return read_answer(LogText, (yield from self._call(question)))
 
     def status(self) -> Steps[ServerStatus]:

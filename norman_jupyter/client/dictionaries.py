@@ -21,7 +21,7 @@ from norman_jupyter.client.sources import (
 from norman_jupyter.client.web import WebLimits, url_file_name
 from norman_jupyter.packaging.configuration import SOURCES
 from norman_jupyter.packaging.tables import Table
-from norman_protocol.arrays import value_to_object
+from norman_protocol.arrays import value_to_array
 from norman_protocol.declaration import OutputFormat
 from norman_protocol.decoding import dump_json
 from norman_protocol.errors import InputInvalid, OutputInvalid
@@ -220,7 +220,7 @@ def output_bytes(value: Value, output_format: OutputFormat | None) -> bytes:
     """
     if value.kind != "tensor":
         return bytes(value.buffer)
-    array = value_to_object(value)
+    array = value_to_array(value)
     if output_format == "binary":
         return _npy(array)
     return dump_json(_plain(array.tolist()))

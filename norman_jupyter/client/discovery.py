@@ -143,7 +143,9 @@ def split_url(text: str) -> tuple[str, str | None]:
     >>> split_url("https://hub.example/user/ann")
     ('https://hub.example/user/ann/', None)
     """
-    shown = text if len(text) <= 100 else text[:97] + "..."
+    # It may be a good URL but for its beginning, token and all: that one is shown nowhere.
+    hidden = re.sub(r"(?i)(token=)[^&#\s]*", r"\1…", text)
+    shown = hidden if len(hidden) <= 100 else hidden[:97] + "..."
     try:
         parts = urlsplit(text.strip())
         valid = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0

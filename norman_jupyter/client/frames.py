@@ -48,6 +48,7 @@ def collect(
     single: str | None,
     outputs: Iterable[str],
     reference: str,
+    not_sent: Iterable[Any] = (),
     rest: str | None = None,
 ) -> Any:
     """Return every row with its outputs and its error, in the order of the data.
@@ -61,14 +62,17 @@ def collect(
     outputs
         Names of the model's outputs, which get a column even where every row failed.
     reference
-        The version that answered, kept in ``attrs`` of the frame.
+        The version that answered.
+    not_sent
+        Columns that are no inputs.
     rest
         The error of the rows that didn't end; where the table ends nobody knows of an iterator.
 
     Returns
     -------
     pandas.DataFrame | list[dict]
-        A DataFrame, with the index of the one that was given; where pandas isn't installed a
+        A DataFrame, with the index of the one that was given, and ``attrs["norman"]`` that says
+        ``version``, ``rows``, ``failed`` and ``not_sent``; where pandas isn't installed a
         dictionary for each row. Outputs that are called as a column of the data get
         ``_output`` behind their names.
     """
@@ -91,7 +95,12 @@ def collect(
     failed = sum(row.error is not None for row in done) + count - len(done)
     frame.attrs = {
         **frame.attrs,
-        "norman": {"version": reference, "rows": count, "failed": failed},
+        "norman": {
+            "version": reference,
+            "rows": count,
+            "failed": failed,
+            "not_sent": [str(name) for name in not_sent],
+        },
     }
     return frame
 

@@ -124,7 +124,7 @@ class LoadedModel:
         rest = {name: value for name, value in values.items() if name not in titles}
         own = {**self._defaults, **self._translation.inputs(rest)}
         if coded:
-            from norman_codec import decode
+            from norman_codec.conversion import decode
 
             files = {name: value for name, value in values.items() if name in titles}
             own.update(decode(coded, files, MediaLimits()))
@@ -173,7 +173,7 @@ class LoadedModel:
         rest = {name: value for name, value in values.items() if name not in taken}
         titled = self._translation.outputs(rest)
         if coded:
-            from norman_codec import encode
+            from norman_codec.conversion import encode
 
             raw = {name: value for name, value in values.items() if name in taken}
             titled.update(encode(coded, raw, MediaLimits()))

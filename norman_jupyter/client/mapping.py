@@ -199,6 +199,7 @@ class MapRun:
             single=None if plan is None else plan.fit.single,
             outputs=() if plan is None else [one.name for one in plan.signature.outputs],
             reference=self._reference if plan is None else plan.reference,
+            not_sent=() if plan is None else plan.fit.aside,
             rest=None if rest is None else f"{_REST}{rest}",
         )
 

@@ -123,7 +123,8 @@ def fetch_url(
     except httpx.UnsupportedProtocol:
         raise FetchFailed(f"{shown} leads to what is neither http nor https.") from None
     except httpx.InvalidURL as error:
-        raise FetchFailed(f"{shown} is no URL: {error}.") from None
+        reason = str(error).rstrip(".")
+        raise FetchFailed(f"{shown} is, or leads to, no proper URL: {reason}.") from None
     except httpx.TimeoutException as error:
         raise FetchFailed(f"{shown} didn't answer in time. Is its host up?") from error
     except httpx.HTTPError as error:

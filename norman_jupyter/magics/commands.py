@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from norman_jupyter.magics.bindings import (
-    Namespace,
-    explain_input_error,
-    resolve_bindings,
-    resolve_number,
-    resolve_object,
+    resolve_path,
     resolve_text,
 )
 from norman_jupyter.magics.cataloguing import CATALOGUE_RUNNERS
+from norman_jupyter.magics.configuring import CONFIGURING_RUNNERS
 from norman_jupyter.magics.context import Context, Outcome, Runner
+from norman_jupyter.magics.invoking import INVOKING_RUNNERS
 from norman_jupyter.magics.parsing import Arguments
 from norman_jupyter.magics.recalling import RECALLING_RUNNERS, find_invocation
 from norman_jupyter.magics.upkeep import UPKEEP_RUNNERS
-from norman_jupyter.magics.words import Word
+from norman_jupyter.magics.uploading import run_upload
 from norman_jupyter.previews.listings import FoundModels, ShownModel
-from norman_protocol.arrays import name_type
-from norman_protocol.errors import BundleInvalid, InputInvalid, NormanError
+from norman_protocol.errors import NormanError
 from norman_protocol.references import parse_reference
 
 if TYPE_CHECKING:
@@ -31,78 +26,11 @@ if TYPE_CHECKING:
 
 __all__ = ["RUNNERS"]
 
-_CANCELLED_CALL = (
-    "If the model is still at work on the call, its worker is stopped; the next call starts one."
-)
-
-
-def _upload(arguments: Arguments, context: Context) -> Outcome:
-    word = arguments.positionals[0]
-    source = _path(word, context.namespace, what="PATH")
-
-    def text(option: str) -> str | None:
-        given = arguments.option(option)
-        return None if given is None else resolve_text(given, context.namespace, what=option)
-
-    name, label = text("--name"), text("--version-label")
-    description, long_description = text("--description"), text("--long-description")
-    tags = tuple(
-        resolve_text(tag, context.namespace, what="--tag")
-        for tag in arguments.options.get("--tag", ())
-    )
-    origin = context.collect_origin(source)
-    display = context.display_upload(str(source))
-    try:
-        version = context.connection.use(
-            lambda client: client.upload(
-                source,
-                name=name,
-                label=label,
-                description=description,
-                long_description=long_description,
-                tags=tags,
-                trust="--trust" in arguments.flags,
-                activate="--no-activate" not in arguments.flags,
-                origin=origin,
-                on_progress=display.report,
-            )
-        )
-    except NormanError as error:
-        display.abandon("failed")
-        if isinstance(error, BundleInvalid) and not source.exists():
-            _hint_at_variable(error, word, context.namespace)
-        raise
-    except KeyboardInterrupt:
-        display.abandon("cancelled")
-        raise
-    display.finish(version)
-    return Outcome(value=version, is_shown=True)
-
-
-def _path(word: Word, namespace: Namespace, *, what: str) -> Path:
-    value = resolve_object(word, namespace, what=what)
-    if not isinstance(value, (str, os.PathLike)):
-        raise InputInvalid(
-            f"{what}: {word.raw[:80]} is {name_type(value)}; a path is needed.",
-            input=what,
-            received=type(value).__qualname__,
-        )
-    path = Path(value)
-    try:
-        return path.expanduser()
-    except RuntimeError:  # ~someone, who isn't known here: a folder may be called so
-        return path
-
-
-def _hint_at_variable(error: BundleInvalid, word: Word, namespace: Namespace) -> None:
-    if isinstance(namespace.variables.get(word.raw), (str, os.PathLike)):
-        error.add_note(f"To upload what the variable {word.raw} names, write {{{word.raw}}}.")
-
 
 def _download(arguments: Arguments, context: Context) -> Outcome:
     reference = _reference(arguments, context)
     words = arguments.positionals[1:]
-    folder = _path(words[0], context.namespace, what="FOLDER") if words else None
+    folder = resolve_path(words[0], context.namespace, what="FOLDER") if words else None
     display = context.display_upload(reference)
     try:
         placed = context.connection.use(
@@ -116,32 +44,6 @@ def _download(arguments: Arguments, context: Context) -> Outcome:
         raise
     display.end(f"{reference} is in {placed}")
     return Outcome(value=placed, is_shown=True)
-
-
-def _invoke(arguments: Arguments, context: Context) -> Outcome:
-    reference_word, *value_words = arguments.positionals
-    reference = resolve_text(reference_word, context.namespace, what="REF")
-    timeout_word = arguments.option("--timeout")
-    timeout_s = (
-        None
-        if timeout_word is None
-        else resolve_number(timeout_word, context.namespace, what="--timeout")
-    )
-    bindings = resolve_bindings(value_words, context.namespace)
-    inputs = {name: binding.value for name, binding in bindings.items()}
-    try:
-        result = context.connection.use(
-            lambda client: client.invoke(reference, inputs, timeout_s=timeout_s)
-        )
-    except InputInvalid as error:
-        hint = explain_input_error(error, bindings, context.namespace)
-        if hint is not None:
-            error.add_note(hint)
-        raise
-    except KeyboardInterrupt as interrupt:
-        interrupt.add_note(_CANCELLED_CALL)
-        raise
-    return Outcome(value=result)
 
 
 def _models(arguments: Arguments, context: Context) -> Outcome:
@@ -194,15 +96,16 @@ def _reference(arguments: Arguments, context: Context) -> str:
 
 RUNNERS: Mapping[str, Runner] = {
     **CATALOGUE_RUNNERS,
+    **CONFIGURING_RUNNERS,
+    **INVOKING_RUNNERS,
     **RECALLING_RUNNERS,
     **UPKEEP_RUNNERS,
     "download": _download,
-    "invoke": _invoke,
     "logs": _logs,
     "models": _models,
     "search": _search,
     "show": _show,
     "status": _status,
-    "upload": _upload,
+    "upload": run_upload,
 }
 """The function behind each command of `norman_jupyter.magics.options.COMMANDS`."""

@@ -12,8 +12,11 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from norman_protocol.errors import ServerNotFound, Unauthenticated
 
 if TYPE_CHECKING:
+    from norman_jupyter.client.inspection import Inspection
+    from norman_jupyter.client.mapping import MapProgress
     from norman_jupyter.client.progress import Progress
     from norman_jupyter.client.results import InvokeResult
+    from norman_jupyter.magics.notebook import Place
     from norman_protocol.messages import InvocationState
     from norman_protocol.rest import (
         AliasChange,
@@ -58,8 +61,38 @@ class Client(Protocol):
         activate: bool = True,
         origin: Origin | None = None,
         on_progress: Callable[[Progress], None] | None = None,
+        config: Mapping[str, Any] | str | Path | None = None,
     ) -> VersionDetail:
         """Upload a model and wait until it is ready."""
+
+    def upload_model(
+        self,
+        config: Mapping[str, Any] | str | Path,
+        *,
+        name: str | None = None,
+        label: str | None = None,
+        description: str | None = None,
+        long_description: str | None = None,
+        tags: Sequence[str] = (),
+        trust: bool = False,
+        activate: bool = True,
+        origin: Origin | None = None,
+        on_progress: Callable[[Progress], None] | None = None,
+    ) -> VersionDetail:
+        """Upload a model whose files a configuration names."""
+
+    def inspect(
+        self,
+        source: str | Path | None = None,
+        *,
+        name: str | None = None,
+        label: str | None = None,
+        description: str | None = None,
+        long_description: str | None = None,
+        tags: Sequence[str] = (),
+        config: Mapping[str, Any] | str | Path | None = None,
+    ) -> Inspection:
+        """Tell what an upload would be."""
 
     def download(
         self,
@@ -80,6 +113,19 @@ class Client(Protocol):
     ) -> InvokeResult:
         """Call a version."""
 
+    def map(
+        self,
+        reference: str,
+        data: Any,
+        /,
+        inputs: Mapping[str, Any] | None = None,
+        *,
+        in_flight: int = 16,
+        timeout_s: float | None = None,
+        on_progress: Callable[[MapProgress], None] | None = None,
+    ) -> Any:
+        """Call a version for every row."""
+
     def models(
         self, *, search: str | None = None, limit: int = 50, cursor: str | None = None
     ) -> ModelPage:
@@ -91,8 +137,8 @@ class Client(Protocol):
     def version(self, reference: str) -> VersionDetail:
         """Return a version."""
 
-    def logs(self, reference: str) -> LogText:
-        """Return the end of a version's log."""
+    def logs(self, reference: str, *, after: int | None = None) -> LogText:
+        """Return the end of a version's log, or what was written since."""
 
     def invocations(
         self,
@@ -182,11 +228,15 @@ class Client(Protocol):
         """Close the connections."""
 
 
-def connect_blocking() -> Client:
-    """Return a client of the server that discovery finds."""
+def connect_blocking(url: str | None = None, token: str | None = None) -> Client:
+    """Return a client of the server at a URL, else of the one that discovery finds."""
     from norman_jupyter.client.blocking import BlockingNorman
 
-    return BlockingNorman()
+    return BlockingNorman(url, token)
+
+
+def _anywhere() -> None:
+    """Choose no server."""
 
 
 class ClientHolder:
@@ -197,21 +247,25 @@ class ClientHolder:
     Parameters
     ----------
     connect
-        Makes a client.
+        Makes a client; given a URL and a token where a server was chosen.
     settings
         The environment that says which server; another server there makes another client.
+    place
+        Says which server was chosen, if any; another one makes another client.
     """
 
     def __init__(
         self,
-        connect: Callable[[], Client] = connect_blocking,
+        connect: Callable[..., Client] = connect_blocking,
         settings: Mapping[str, str] = os.environ,
+        place: Callable[[], Place | None] = _anywhere,
     ) -> None:
         self._connect = connect
+        self._place = place
         self._settings = settings
         self._lock = threading.Lock()
         self._client: Client | None = None
-        self._made_for: tuple[str | None, ...] = ()
+        self._made_for: tuple[object, ...] = ()
 
     def use(self, operation: Callable[[Client], T]) -> T:
         """Run an operation with the client and return what it returns.
@@ -237,14 +291,16 @@ class ClientHolder:
             client.close()
 
     def _current(self) -> tuple[Client, bool]:
-        wanted = tuple(self._settings.get(name) for name in _SETTINGS)
+        place = self._place()
+        wanted = (place, *(self._settings.get(name) for name in _SETTINGS))
         with self._lock:
             outdated = self._client if self._made_for != wanted else None
             if self._client is None or outdated is not None:
                 self._client, self._made_for = None, wanted
                 if outdated is not None:
                     outdated.close()
-                self._client = self._connect()
+                chosen = () if place is None else (place.url, place.token)
+                self._client = self._connect(*chosen)
                 return self._client, True
             return self._client, False
 

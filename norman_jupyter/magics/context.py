@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from norman_jupyter.magics.bindings import Namespace
 from norman_jupyter.magics.connection import ClientHolder
 from norman_jupyter.magics.live import UploadDisplay
+from norman_jupyter.magics.notebook import Notebook
 from norman_jupyter.magics.parsing import Arguments
 
 if TYPE_CHECKING:
@@ -41,6 +42,8 @@ class Context:
         Says where an upload from a path comes from.
     confirm
         Asks a question and returns whether the answer is yes; None where nobody can be asked.
+    notebook
+        What may be done to the notebook; None outside of one.
     """
 
     connection: ClientHolder
@@ -48,6 +51,17 @@ class Context:
     display_upload: DisplayMaker
     collect_origin: Callable[[Path], Origin]
     confirm: Callable[[str], bool | None]
+    notebook: Notebook | None = None
+
+    @property
+    def body(self) -> str | None:
+        """What stands below the line, in a cell that began with ``%%norman``."""
+        return None if self.notebook is None else self.notebook.body
+
+    def remember(self, value: Any) -> None:
+        """Make something the notebook's last result."""
+        if self.notebook is not None:
+            self.notebook.remember(value)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from norman_jupyter.previews.markup import Bundle
 
-__all__ = ["register_displays", "unregister_displays"]
+__all__ = ["register_displays", "render", "unregister_displays"]
 
 _REST = "norman_protocol.rest"
 _RENDERERS = {
@@ -34,8 +34,13 @@ _RENDERERS = {
     "VersionPage": ("norman_jupyter.previews.listings", "render_versions"),
 }
 _SHOW_THEMSELVES = (
+    ("norman_jupyter.client.inspection", "Inspection"),
     ("norman_jupyter.client.results", "InvokeResult"),
+    ("norman_jupyter.client.settings", "Settings"),
     ("norman_jupyter.previews.listings", "ShownModel"),
+    ("norman_jupyter.previews.settings", "Connected"),
+    ("pandas", "DataFrame"),
+    ("pandas.core.frame", "DataFrame"),  # before pandas 3
 )
 
 
@@ -69,6 +74,26 @@ def unregister_displays(shell: InteractiveShell) -> None:
         formatter.ipython_display_formatter.pop(f"{_REST}.{name}", None)
     for module, name in _SHOW_THEMSELVES:
         formatter.ipython_display_formatter.pop(f"{module}.{name}", None)
+
+
+def render(value: Any) -> Bundle:
+    """Return what a notebook shows of an object of ours: plain text and HTML.
+
+    Raises
+    ------
+    TypeError
+        It is none of ours.
+
+    Examples
+    --------
+    >>> from norman_protocol.rest import LogText
+    >>> render(LogText(reference="digits@1", text="loaded", truncated=False))["text/plain"]
+    'loaded'
+    """
+    for kind in type(value).__mro__:
+        if kind.__module__ == _REST and kind.__name__ in _RENDERERS:
+            return _renderer(*_RENDERERS[kind.__name__])(value)
+    raise TypeError(f"nothing is known of how to show a {type(value).__qualname__}")
 
 
 def _formatter(shell: InteractiveShell) -> DisplayFormatter:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from norman_jupyter.client.media import Media
 from norman_jupyter.client.results import InvokeResult
 from norman_jupyter.previews.listings import FoundModels, ShownModel
 from norman_protocol.arrays import object_to_value
@@ -32,7 +34,8 @@ def json_document(value: Any) -> str:
     {
       "reference": "digits@1",
       "text": "\u009b1m",
-      "truncated": false
+      "truncated": false,
+      "end": 0
     }
     """
     text = json.dumps(answer_body(value), ensure_ascii=False, allow_nan=False, indent=2)
@@ -85,8 +88,7 @@ def output_body(name: str, output: Any) -> JsonValue:
     >>> output_body("scores", __import__("numpy").array([0.5], "float32"))
     {'dtype': 'float32', 'shape': [1], 'data': [0.5]}
     """
-    body = render_value(object_to_value(output, name=name))
-    encoding = getattr(output, "encoding", None)
-    if isinstance(output, bytes) and isinstance(encoding, str):
-        body["encoding"] = encoding
-    return body
+    value = object_to_value(output, name=name)
+    if isinstance(output, Media):
+        value = replace(value, encoding=output.encoding)
+    return render_value(value)

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.completer import CompletionContext, SimpleCompletion, context_matcher
 from IPython.core.displaypub import DisplayPublisher
-from IPython.core.magic import Magics, line_magic, magics_class, needs_local_scope, no_var_expand
+from IPython.core.magic import (
+    Magics,
+    line_cell_magic,
+    magics_class,
+    needs_local_scope,
+    no_var_expand,
+)
 
 from norman_jupyter.magics.connection import Client, ClientHolder, connect_blocking
 from norman_jupyter.magics.displays import register_displays, unregister_displays
 from norman_jupyter.magics.facts import ServerFacts
-from norman_protocol.errors import NormanError
+from norman_jupyter.magics.notebook import LAST_NAME, Notebook, NotebookSettings
+from norman_protocol.errors import NormanError, RequestInvalid
 
 if TYPE_CHECKING:
     from IPython.core.completer import SimpleMatcherResult
@@ -23,11 +30,16 @@ if TYPE_CHECKING:
     from norman_jupyter.magics.bindings import Namespace
     from norman_jupyter.magics.context import Context
     from norman_jupyter.magics.live import Surface, UploadDisplay
+    from norman_jupyter.magics.rows import RowsDisplay
+    from norman_jupyter.magics.words import Word
     from norman_protocol.rest import Origin
 
 __all__ = ["NormanMagics"]
 
 _MAGIC = "norman"
+_SET_THEMSELVES = frozenset({"config", "connect", "help", "--help", "-h", "-?"})
+"""Commands that set what holds, or need nothing of it."""
+
 _INTERACTIVE_NAMES = frozenset({"In", "Out", "exit", "get_ipython", "open", "quit"})
 """Names that IPython itself puts among a notebook's variables."""
 
@@ -41,7 +53,7 @@ class NormanMagics(Magics):
     shell
         Where it is installed.
     connect
-        Makes the client, at the first use.
+        Makes the client, at the first use; given a URL and a token where a server was chosen.
     completion_wait_s
         How long TAB may wait for the server.
     """
@@ -49,14 +61,16 @@ class NormanMagics(Magics):
     def __init__(
         self,
         shell: InteractiveShell,
-        connect: Callable[[], Client] = connect_blocking,
+        connect: Callable[..., Client] = connect_blocking,
         completion_wait_s: float = 0.5,
     ) -> None:
         super().__init__(shell)
         self._shell = shell
-        self._connection = ClientHolder(connect)
+        self._settings = NotebookSettings()
+        self._connection = ClientHolder(connect, place=self._settings.place)
         self._facts = ServerFacts(self._connection, wait_s=completion_wait_s)
         self._shown: tuple[int, Any] = (-1, None)
+        self._last: list[Any] = []
 
     @classmethod
     def installed_in(cls, shell: InteractiveShell) -> NormanMagics | None:
@@ -77,7 +91,8 @@ class NormanMagics(Magics):
         """Undo `install` and close the connection."""
         manager = self._shell.magics_manager
         manager.registry.pop(type(self).__name__, None)
-        manager.magics["line"].pop(_MAGIC, None)
+        for kind in ("line", "cell"):
+            manager.magics[kind].pop(_MAGIC, None)
         matchers = self._shell.Completer.custom_matchers
         matchers[:] = [matcher for matcher in matchers if matcher != self.matcher]
         unregister_displays(self._shell)
@@ -85,13 +100,18 @@ class NormanMagics(Magics):
 
     @needs_local_scope
     @no_var_expand
-    @line_magic
-    def norman(self, line: str, local_ns: dict[str, Any] | None = None) -> Any:
-        """Upload, invoke and look at models: ``%norman --help`` lists the commands."""
+    @line_cell_magic
+    def norman(
+        self, line: str, cell: str | None = None, local_ns: dict[str, Any] | None = None
+    ) -> Any:
+        """Upload, invoke and look at models: ``%norman --help`` lists the commands.
+
+        ``%%norman invoke REF`` takes the inputs from the body of the cell.
+        """
         from norman_jupyter.magics.failures import describe_error, show_as
 
         try:
-            return self._run(line, local_ns or {})
+            return self._run(line, cell, local_ns or {})
         except NormanError as error:
             show_as(error, describe_error(error))
             raise
@@ -120,7 +140,7 @@ class NormanMagics(Magics):
             "ordered": True,
         }
 
-    def _run(self, line: str, local_variables: dict[str, Any]) -> Any:
+    def _run(self, line: str, body: str | None, local_variables: dict[str, Any]) -> Any:
         from norman_jupyter.magics.commands import RUNNERS
         from norman_jupyter.magics.documents import json_document
         from norman_jupyter.magics.manual import command_help, overview
@@ -131,12 +151,20 @@ class NormanMagics(Magics):
         # As elsewhere in a notebook, a semicolon at the end asks for silence.
         text = line.rstrip()
         is_silent = text.endswith(";")
-        arguments = parse(split_words(text[:-1] if is_silent else text))
+        words = split_words(text[:-1] if is_silent else text)
+        arguments = parse(words, defaults=self._defaults(words))
         if arguments.wants_help or arguments.command is None:
             command = arguments.command
             sys.stdout.write((command_help(command) if command else overview()) + "\n")
             return None
-        outcome = RUNNERS[arguments.command.name](arguments, self._context(local_variables))
+        if body is not None and body.strip() and not arguments.command.body:
+            raise RequestInvalid(
+                f"%%norman {arguments.command.name} takes no body below it. Write %norman "
+                f"{arguments.command.name}, with one %, on a line of its own.",
+                field="body",
+            )
+        context = self._context(local_variables, body)
+        outcome = RUNNERS[arguments.command.name](arguments, context)
         if arguments.command.changes:
             self._facts.forget()
         is_printed = JSON_FLAG in arguments.flags and not is_silent
@@ -150,7 +178,29 @@ class NormanMagics(Magics):
         execution_count, shown = self._shown
         return shown is value and execution_count == self._shell.execution_count
 
-    def _context(self, local_variables: dict[str, Any]) -> Context:
+    def _defaults(self, words: Sequence[Word]) -> Mapping[str, str]:
+        """Return what was set, as it would be typed; what mends it must work without."""
+        if not words or words[0].text in _SET_THEMSELVES:
+            return {}
+        settings = self._settings.current()
+        found = {name: settings.get(name) for name in ("model", "timeout", "in_flight")}
+        return {name: str(value) for name, value in found.items() if value is not None}
+
+    def _remember(self, value: Any) -> None:
+        self._last = [value]
+        self._shell.user_ns[LAST_NAME] = value
+
+    def _recall(self) -> Any:
+        if not self._last:
+            raise RequestInvalid(
+                "Nothing was invoked in this notebook yet. %norman invoke REF KEY=VALUE does."
+            )
+        return self._last[0]
+
+    def _assign(self, name: str, value: Any) -> None:
+        self._shell.user_ns[name] = value
+
+    def _context(self, local_variables: dict[str, Any], body: str | None) -> Context:
         from norman_jupyter.magics.context import Context
 
         return Context(
@@ -159,6 +209,14 @@ class NormanMagics(Magics):
             display_upload=self._display_upload,
             collect_origin=self._collect_origin,
             confirm=_confirm,
+            notebook=Notebook(
+                assign=self._assign,
+                remember=self._remember,
+                recall=self._recall,
+                display_rows=self._display_rows,
+                settings=self._settings,
+                body=body,
+            ),
         )
 
     def _namespace(self, local_variables: dict[str, Any]) -> Namespace:
@@ -178,16 +236,23 @@ class NormanMagics(Magics):
         return collect_origin(source, shell=self._shell)
 
     def _display_upload(self, subject: str) -> UploadDisplay:
-        from norman_jupyter.magics.live import NotebookSurface, TerminalSurface, UploadDisplay
+        from norman_jupyter.magics.live import UploadDisplay
+
+        return UploadDisplay(self._surface(), subject)
+
+    def _display_rows(self, subject: str) -> RowsDisplay:
+        from norman_jupyter.magics.rows import RowsDisplay
+
+        return RowsDisplay(self._surface(), subject)
+
+    def _surface(self) -> Surface:
+        from norman_jupyter.magics.live import NotebookSurface, TerminalSurface
 
         publisher = self._shell.display_pub
         # The base class prints: only its subclasses have a frontend that updates outputs.
-        surface: Surface = (
-            TerminalSurface(sys.stdout)
-            if type(publisher) is DisplayPublisher
-            else NotebookSurface(publisher)
-        )
-        return UploadDisplay(surface, subject)
+        if type(publisher) is DisplayPublisher:
+            return TerminalSurface(sys.stdout)
+        return NotebookSurface(publisher)
 
 
 def _confirm(question: str) -> bool | None:

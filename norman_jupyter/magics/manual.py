@@ -44,6 +44,8 @@ def command_help(command: Command, program: str = "%norman") -> str:
     lines = [f"usage: {program} {command.usage}", "", f"{command.summary}."]
     if command.details:
         lines += ["", command.details]
+    if command.body and program.startswith("%"):
+        lines += ["", command.body]
     if command.positionals:
         rows = [(positional.name, positional.help) for positional in command.positionals]
         lines += ["", "arguments:", *_columns(rows)]

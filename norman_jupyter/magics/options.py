@@ -29,6 +29,10 @@ Content: TypeAlias = Literal[
     "invocation",
     "state",
     "shell",
+    "rows",
+    "variable",
+    "settings",
+    "environment",
 ]
 """What an argument holds, and thereby what completes it."""
 
@@ -41,13 +45,17 @@ JSON_FLAG = "--json"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Positional:
-    """An argument known by its place. A repeatable one takes all that follow."""
+    """An argument known by its place. A repeatable one takes all that follow.
+
+    ``setting`` names what holds where it is left out.
+    """
 
     name: str
     help: str
     content: Content = "text"
     repeatable: bool = False
     required: bool = True
+    setting: str | None = None
 
     @property
     def usage(self) -> str:
@@ -69,6 +77,8 @@ class Option:
         The only place that has it; None: both.
     common
         Whether every command has it: usage lines leave it out.
+    setting
+        What holds where it is left out.
     """
 
     name: str
@@ -79,6 +89,7 @@ class Option:
     short: str | None = None
     place: Place | None = None
     common: bool = False
+    setting: str | None = None
 
     @property
     def usage(self) -> str:
@@ -108,6 +119,8 @@ class Command:
         The only place that has it; None: both.
     shell_details, shell_examples
         In a shell in place of ``details`` and ``examples``, where those don't hold there.
+    body
+        What may stand below its line in a cell; empty where nothing may.
     """
 
     name: str
@@ -121,6 +134,7 @@ class Command:
     place: Place | None = None
     shell_details: str | None = None
     shell_examples: tuple[str, ...] | None = None
+    body: str = ""
 
     @property
     def usage(self) -> str:
@@ -192,9 +206,14 @@ _TABLE: tuple[Command, ...] = (
         name="upload",
         summary="Upload a model and serve it as a new version",
         details=(
-            "PATH is an .onnx file, a folder with one, or a folder with a model.py. The version\n"
-            "becomes active when it is ready; until then the previous one serves. The same files\n"
-            "again are the same version.\n"
+            "PATH is an .onnx or .pt file, a folder with one, or a folder with a model.py. The\n"
+            "version becomes active when it is ready; until then the previous one serves. The\n"
+            "same files again are the same version.\n"
+            "\n"
+            "A norman.toml in the folder says what the model's inputs and outputs are to people:\n"
+            "titles, encodings, layouts of tensors. FILE (.toml or .json) counts before it, key\n"
+            "by key; without PATH it names the model's files too, under assets. The other\n"
+            "options count before both.\n"
             "\n"
             "Of a folder, .git, .venv, node_modules, __pycache__, *.pyc, .ipynb_checkpoints and\n"
             ".DS_Store stay behind, and what a .normanignore in it names, in the manner of a\n"
@@ -202,7 +221,12 @@ _TABLE: tuple[Command, ...] = (
             "lead to what is inside."
         ),
         positionals=(
-            Positional(name="PATH", help="file or folder to upload; ~ is home", content="path"),
+            Positional(
+                name="PATH",
+                help="file or folder to upload; ~ is home",
+                content="path",
+                required=False,
+            ),
         ),
         options=(
             Option(
@@ -222,9 +246,20 @@ _TABLE: tuple[Command, ...] = (
                 help="allow formats that run code when they are loaded, such as model.py",
             ),
             Option(name="--no-activate", help="leave the active version as it is"),
+            Option(
+                name="--config",
+                metavar="FILE",
+                content="path",
+                help="what is said of the model, as in norman.toml; or all of it, with its assets",
+            ),
+            Option(
+                name="--dry-run",
+                help="only show what would be uploaded: format, signature, files, trust, memory",
+            ),
         ),
         examples=(
             "%norman upload ./model --name digits",
+            "%norman upload ./model --config mirror.toml --dry-run",
             "%norman upload ./answer --trust --tag draft --tag text",
         ),
         changes=True,
@@ -234,7 +269,7 @@ _TABLE: tuple[Command, ...] = (
         summary="Call a model",
         details=_VALUES,
         positionals=(
-            replace(_REFERENCE, content="servable"),
+            replace(_REFERENCE, content="servable", setting="model"),
             Positional(
                 name="KEY=VALUE",
                 help="an input of the model and its value",
@@ -248,12 +283,41 @@ _TABLE: tuple[Command, ...] = (
                 name="--timeout",
                 metavar="S",
                 help="give up after so many seconds, waiting in the queue included",
+                setting="timeout",
+            ),
+            Option(
+                name="--over",
+                metavar="DATA",
+                content="rows",
+                place="notebook",
+                help="call it for each row of a DataFrame, list, dictionary of columns or array, "
+                "or for each file of a pattern; gives a DataFrame. KEY=VALUE is then for every row",
+            ),
+            Option(
+                name="--into",
+                metavar="NAME",
+                content="variable",
+                place="notebook",
+                help="keep the result in this variable, what was done when interrupted too",
+            ),
+            Option(
+                name="--in-flight",
+                metavar="N",
+                place="notebook",
+                setting="in_flight",
+                help="with --over: so many rows at once; 16 if absent",
             ),
             _OUTPUT,
         ),
         examples=(
             "%norman invoke digits image=img",
             "result = %norman invoke digits@2 image={X_test[:10]} --timeout 5",
+            "%norman invoke digits --over df --into answers",
+            "%norman invoke digits --over images/*.png top=3",
+        ),
+        body=(
+            "In a cell that begins with %%norman invoke, what stands below is a JSON object of\n"
+            "inputs where it begins with {, else the one text input."
         ),
         shell_details=_SHELL_VALUES,
         shell_examples=(
@@ -261,6 +325,12 @@ _TABLE: tuple[Command, ...] = (
             "norman invoke reverse image=@cat.png --output tac.png",
             "norman invoke digits@2 image='[[0, 1, 2]]' --json",
         ),
+    ),
+    Command(
+        name="last",
+        summary="Give the last result again; it is in the variable _norman too",
+        examples=("%norman last",),
+        place="notebook",
     ),
     Command(
         name="download",
@@ -325,6 +395,7 @@ _TABLE: tuple[Command, ...] = (
                 name="REF",
                 help="a model, a version (name@3, name@latest, name@ALIAS), or an invocation's id",
                 content="reference",
+                setting="model",
             ),
         ),
         examples=("%norman show digits", "%norman show digits@2", "%norman show {result.id}"),
@@ -333,7 +404,7 @@ _TABLE: tuple[Command, ...] = (
     Command(
         name="versions",
         summary="List the versions of a model, newest first",
-        positionals=(_MODEL,),
+        positionals=(replace(_MODEL, setting="model"),),
         options=(_LIMIT,),
         examples=("%norman versions digits",),
     ),
@@ -388,7 +459,7 @@ _TABLE: tuple[Command, ...] = (
     Command(
         name="history",
         summary="Show who let which alias lead where, when and why",
-        positionals=(_MODEL,),
+        positionals=(replace(_MODEL, setting="model"),),
         options=(
             Option(
                 name="--alias", metavar="A", content="alias", help="only the changes of this alias"
@@ -554,7 +625,7 @@ _TABLE: tuple[Command, ...] = (
     Command(
         name="logs",
         summary="Show what a version has written while loading and serving",
-        positionals=(_REFERENCE,),
+        positionals=(replace(_REFERENCE, setting="model"),),
         options=(
             Option(
                 name="--follow",
@@ -565,6 +636,49 @@ _TABLE: tuple[Command, ...] = (
         ),
         examples=("%norman logs digits",),
         shell_examples=("norman logs digits", "norman logs -f digits | grep -i error"),
+    ),
+    Command(
+        name="connect",
+        summary="Let this notebook's commands go to a server",
+        details=(
+            "It is asked before anything changes. Without URL the server is found as in a new\n"
+            "kernel. A token is read from an environment variable and never shown."
+        ),
+        positionals=(
+            Positional(name="URL", help="such as https://hub.example/user/ann", required=False),
+        ),
+        options=(
+            Option(
+                name="--token-env",
+                metavar="NAME",
+                content="environment",
+                help="the environment variable that holds the server's token",
+            ),
+        ),
+        examples=("%norman connect https://hub.example/user/ann --token-env HUB_TOKEN",),
+        changes=True,
+        place="notebook",
+    ),
+    Command(
+        name="config",
+        summary="Show or set what holds where a command doesn't say it",
+        details=(
+            "For this notebook, as long as its kernel runs. For a project the same stands in the\n"
+            "nearest pyproject.toml upwards that has a table [tool.norman]; token_env can't stand\n"
+            "there. KEY= unsets."
+        ),
+        positionals=(
+            Positional(
+                name="KEY=VALUE",
+                help="url, token_env, model, timeout, in_flight or trust, and its value",
+                content="settings",
+                repeatable=True,
+                required=False,
+            ),
+        ),
+        examples=("%norman config", "%norman config model=digits timeout=30"),
+        changes=True,
+        place="notebook",
     ),
     Command(
         name="status",

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from types import MappingProxyType
 
 from norman_jupyter.magics.options import COMMANDS, HELP_FLAG, Command, Option, find_command
-from norman_jupyter.magics.words import Word
+from norman_jupyter.magics.words import Piece, Word
 from norman_protocol.errors import RequestInvalid
 
 __all__ = ["Arguments", "parse"]
 
+_NOTHING: Mapping[str, str] = MappingProxyType({})
 _HELP = frozenset({HELP_FLAG, "-h", "-?"})
 
 
@@ -46,7 +48,11 @@ class Arguments:
 
 
 def parse(
-    words: Sequence[Word], *, commands: Sequence[Command] = COMMANDS, program: str = "%norman"
+    words: Sequence[Word],
+    *,
+    commands: Sequence[Command] = COMMANDS,
+    program: str = "%norman",
+    defaults: Mapping[str, str] = _NOTHING,
 ) -> Arguments:
     """Read the words of one line.
 
@@ -56,6 +62,8 @@ def parse(
         Those that there are.
     program
         What the line begins with, for errors.
+    defaults
+        What holds, by the name of its setting, where the line doesn't say it.
 
     Raises
     ------
@@ -80,6 +88,7 @@ def parse(
     positionals, options, flags = _sort(command, words[1:], program)
     if flags & _HELP:
         return Arguments(command=command, wants_help=True)
+    _add_defaults(command, positionals, options, defaults)
     _check_places(command, positionals, program)
     return Arguments(
         command=command,
@@ -115,6 +124,31 @@ def _sort(
                     raise RequestInvalid(f"{option.name} is given twice.", field=option.name)
                 given.append(_value(option, value if value is not None else next(waiting, None)))
     return positionals, options, flags
+
+
+def _add_defaults(
+    command: Command,
+    positionals: list[Word],
+    options: dict[str, list[Word]],
+    defaults: Mapping[str, str],
+) -> None:
+    for option in command.options:
+        if option.setting is not None and option.setting in defaults and option.name not in options:
+            options[option.name] = [_said(defaults[option.setting])]
+    place = command.positionals[0] if command.positionals else None
+    if place is None or place.setting is None or place.setting not in defaults:
+        return
+    text = defaults[place.setting]
+    if place.content == "model":
+        text = text.partition("@")[0]
+    # KEY=VALUE is never the first argument itself: that was left out.
+    if not positionals or (len(command.positionals) > 1 and positionals[0].partition("=")):
+        positionals.insert(0, _said(text))
+
+
+def _said(text: str) -> Word:
+    """Return the word of a text that was set and not typed."""
+    return Word(raw=text, column=0, pieces=(Piece(kind="quoted", text=text),))
 
 
 def _find_option(command: Command, name: str, program: str) -> Option:

@@ -106,9 +106,9 @@ def _replay(arguments: Arguments, context: Context) -> Outcome:
     invocation_id = resolve_text(arguments.positionals[0], context.namespace, what="ID")
     word = arguments.option("--with")
     reference = None if word is None else resolve_text(word, context.namespace, what="--with")
-    return Outcome(
-        value=context.connection.use(lambda client: client.replay(invocation_id, reference))
-    )
+    result = context.connection.use(lambda client: client.replay(invocation_id, reference))
+    context.remember(result)
+    return Outcome(value=result)
 
 
 def _cancel(arguments: Arguments, context: Context) -> Outcome:

@@ -9,7 +9,7 @@ from typing import Literal, TypeAlias
 
 from norman_protocol.errors import RequestInvalid
 
-__all__ = ["Piece", "Word", "fragment_start", "split_words"]
+__all__ = ["Piece", "Word", "fragment_start", "plain_word", "split_words"]
 
 PieceKind: TypeAlias = Literal["plain", "quoted", "expression"]
 
@@ -75,18 +75,41 @@ class Word:
     def partition(self, separator: str) -> tuple[str, Word] | None:
         """Cut at the first ``separator`` outside quotes, as in ``KEY=VALUE`` or ``--option=VALUE``.
 
-        Returns None where the word has none, or where something quoted stands before it.
+        The part before it may be quoted, for names with spaces. Returns None where the word has
+        no separator, or where a bracket stands before it.
         """
-        if not self.pieces or self.pieces[0].kind != "plain":
+        if self.pieces and self.pieces[0].kind == "plain":
+            head, found, tail = self.pieces[0].text.partition(separator)
+            if found and self.raw.startswith(head + separator):
+                first = (replace(self.pieces[0], text=tail),) if tail else ()
+                cut = len(head) + len(separator)
+                return head, Word(
+                    raw=self.raw[cut:], column=self.column + cut, pieces=first + self.pieces[1:]
+                )
+        return self._partition_quoted(separator)
+
+    def _partition_quoted(self, separator: str) -> tuple[str, Word] | None:
+        """Cut where quotes or backslashes stand before the separator."""
+        position = 0
+        while position < len(self.raw):
+            character = self.raw[position]
+            if character in _QUOTES:
+                position = _quote_end(self.raw, position, strict=False)
+            elif character in _CLOSING:
+                return None
+            elif character == "\\" and self.raw[position + 1 : position + 2] in _ESCAPABLE:
+                position += 2
+            elif self.raw.startswith(separator, position):
+                break
+            else:
+                position += 1
+        else:
             return None
-        head, found, tail = self.pieces[0].text.partition(separator)
-        if not found or not self.raw.startswith(head + separator):
-            return None
-        first = (replace(self.pieces[0], text=tail),) if tail else ()
-        cut = len(head) + len(separator)
-        return head, Word(
-            raw=self.raw[cut:], column=self.column + cut, pieces=first + self.pieces[1:]
-        )
+        head = "".join(word.text for word in _scan(self.raw[:position], strict=False))
+        cut = position + len(separator)
+        for word in _scan(self.raw[cut:], strict=False):  # one, since nothing in it is a space
+            return head, replace(word, column=self.column + cut)
+        return head, Word(raw="", column=self.column + cut, pieces=())
 
 
 def split_words(line: str) -> tuple[Word, ...]:
@@ -108,6 +131,18 @@ def split_words(line: str) -> tuple[Word, ...]:
     ['invoke', 'digits', 'x=[1, 2]', 'a b', 'my file']
     """
     return tuple(_scan(line, strict=True))
+
+
+def plain_word(text: str, column: int = 0) -> Word:
+    """Return the word of a text in which nothing means anything more, as a shell hands it over.
+
+    Examples
+    --------
+    >>> plain_word("text={'a b'}").text
+    "text={'a b'}"
+    """
+    pieces = (Piece(kind="plain", text=text),) if text else ()
+    return Word(raw=text, column=column, pieces=pieces)
 
 
 def fragment_start(line: str) -> int:

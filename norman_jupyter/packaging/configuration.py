@@ -102,10 +102,15 @@ class Configuration:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layer:
-    """A dictionary of a configuration, and where it was written."""
+    """A dictionary of a configuration, and where it was written.
+
+    ``folder`` is that of its file, which the paths of its assets are relative to; None for a
+    dictionary, whose paths are relative to the current folder.
+    """
 
     place: str
     content: Mapping[str, Any]
+    folder: Path | None = None
 
 
 def read_layer(source: Mapping[str, Any] | str | os.PathLike[str]) -> Layer:
@@ -125,7 +130,7 @@ def read_layer(source: Mapping[str, Any] | str | os.PathLike[str]) -> Layer:
             field="config",
         )
     path = Path(source).expanduser()
-    return Layer(place=path.name, content=_read_file(path))
+    return Layer(place=path.name, content=_read_file(path), folder=path.parent)
 
 
 def read_folder_layer(folder: Path) -> Layer | None:

@@ -208,6 +208,7 @@ class _Codec:
         changed: Callable[[ReplicaChanged], None],
     ) -> None:
         self.idle_since = time.monotonic()
+        self._at_work = False
         self._process = process
         self._changed = changed
         self._connection: Connection | None = None
@@ -254,6 +255,7 @@ class _Codec:
             The process ended.
         """
         answer = self._answer = asyncio.get_running_loop().create_future()
+        self._at_work = True
         gone = asyncio.ensure_future(self._gone.wait())
         try:
             if self._connection is not None:
@@ -263,6 +265,7 @@ class _Codec:
                 message: Message = answer.result()
                 if getattr(message, "id", None) != request.id:
                     raise ProtocolViolation("A codec answered a request that it doesn't have.")
+                self._at_work = False
                 return message
             raise _CodecLost(await self._process.end(gracefully=True))
         finally:
@@ -285,7 +288,7 @@ class _Codec:
     async def _stop(self) -> None:
         if self._connection is not None:
             self._connection.close()
-        how = await self._process.end(gracefully=self._answer is None)
+        how = await self._process.end(gracefully=not self._at_work)
         _log.debug("codec process %s ended: %s", self._process.pid, how)
         self._process.close()
         self._changed(self._change(alive=False))

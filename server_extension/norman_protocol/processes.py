@@ -1,13 +1,16 @@
-"""Which process a process id means: told apart from an earlier or later one of the same id."""
+"""Processes: which one a process id means, and how a child ends with its parent."""
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 from functools import lru_cache
 from pathlib import Path
 
-__all__ = ["process_stamp"]
+__all__ = ["end_with_parent", "process_stamp"]
 
+_PR_SET_PDEATHSIG = 1
 _START_FIELD = 19
 """Place of the start time among what follows the name in /proc/<pid>/stat: field 22 of proc(5)."""
 
@@ -43,3 +46,23 @@ def _boot_id() -> str:
         return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
     except OSError:
         return ""
+
+
+def end_with_parent(name: str) -> None:
+    """Ask Linux to kill this process when its parent ends; elsewhere its socket's end tells.
+
+    Native code may never come back to read the socket, hence the signal.
+
+    Parameters
+    ----------
+    name
+        What this process is called where it writes that this failed.
+    """
+    if sys.platform != "linux":
+        return
+    import ctypes  # a notebook's process imports this module, and needs none
+
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0) != 0:
+        reason = os.strerror(ctypes.get_errno())
+        sys.stderr.write(f"{name}: can't be tied to its parent's life: {reason}\n")

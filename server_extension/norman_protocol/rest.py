@@ -28,7 +28,7 @@ Routes
 ``POST garbage`` `GarbageRequest`                    → `GarbageReport`
 ``GET  doctor?deep``                                 → `DoctorReport`
 ``POST doctor`` `DoctorRequest`                      → `DoctorReport`, what is safe mended
-``GET  models/{name}/versions/{selector}/logs``      → `LogText`
+``GET  models/{name}/versions/{selector}/logs?after`` → `LogText`
 ``GET  models/{name}/versions/{selector}/diff/{other}`` → `VersionDiff`
 ``GET  models/{name}/aliases?limit&cursor``          → `AliasPage`
 ``PUT  models/{name}/aliases/{alias}`` `AliasRequest` → `AliasChange`, once the version is warm
@@ -570,11 +570,16 @@ class FetchRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogText:
-    """The end of a version's log."""
+    """The end of a version's log, or what was written after an offset in it.
+
+    ``truncated`` says that something before it is left out, ``end`` is the offset, in bytes, after
+    which more will come.
+    """
 
     reference: str
     text: str
     truncated: bool
+    end: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -602,7 +607,8 @@ class InvokeAnswer:
     """Outputs as plain JSON.
 
     A tensor is ``{"dtype", "shape", "data"}`` with nested lists (null for NaN and Infinity,
-    ``[re, im]`` for a complex number), bytes are ``{"base64", "file_name"}``.
+    ``[re, im]`` for a complex number), bytes are ``{"base64", "file_name"}``, with ``"encoding"``
+    (such as ``png``) where that is known.
     """
 
     id: str

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import ctypes
 import faulthandler
 import os
-import signal
 import socket
 import sys
 
+from norman_protocol.channel import Channel
+from norman_protocol.processes import end_with_parent
 from norman_worker.capture import Capture
-from norman_worker.channel import Channel
 from norman_worker.session import Session
 
-__all__ = ["end_with_parent", "main"]
-
-_PR_SET_PDEATHSIG = 1
+__all__ = ["main"]
 
 
 def main() -> int:
@@ -35,7 +32,7 @@ def main() -> int:
     # Nothing may be written into the version's tree, which is named by its content.
     sys.dont_write_bytecode = True
     faulthandler.enable(sys.__stderr__ if sys.__stderr__ is not None else 2)
-    end_with_parent()
+    end_with_parent("norman-worker")
     with socket.socket(fileno=arguments.socket_fd) as connection:
         # Programs that the model starts must not hold the executor's end open.
         connection.set_inheritable(False)
@@ -47,19 +44,6 @@ def main() -> int:
         with Capture.installed() as capture:
             Session(channel, capture).serve()
     return 0
-
-
-def end_with_parent() -> None:
-    """Ask Linux to kill this process when its parent ends; elsewhere the socket's end tells.
-
-    A model in native code may never come back to read the socket, hence the signal.
-    """
-    if sys.platform != "linux":
-        return
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0) != 0:
-        reason = os.strerror(ctypes.get_errno())
-        sys.stderr.write(f"norman-worker: can't be tied to the executor's life: {reason}\n")
 
 
 if __name__ == "__main__":

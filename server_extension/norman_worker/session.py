@@ -8,6 +8,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
+from norman_protocol.channel import Channel
 from norman_protocol.declared import declared_defaults, declared_signature
 from norman_protocol.errors import (
     Conflict,
@@ -29,8 +30,8 @@ from norman_protocol.messages import (
 )
 from norman_protocol.signature import Signature, model_signature
 from norman_protocol.values import MAX_NAME_CHARACTERS, Value
+from norman_worker.answers import encode_answer
 from norman_worker.capture import Capture
-from norman_worker.channel import Channel, encode_answer
 from norman_worker.runtimes import create_runtime
 from norman_worker.runtimes.base import Runtime, Source
 from norman_worker.tracebacks import Report, report_exception, shorten

@@ -153,15 +153,24 @@ class VersionLogsHandler(Handler):
     """What a version's worker wrote."""
 
     async def get(self, name: str, selector: str) -> None:
-        """Answer with the end of the log."""
-        self.query()
+        """Answer with the end of the log, or with what follows an offset in it."""
+        after: int | None = self.query()["after"]
+        if after is not None and not 0 <= after < 1 << 62:
+            raise RequestInvalid("after is an offset in bytes, from 0 on.", field="after")
         registry = self.services.registry
         reference = _reference(name, selector)
         if reference.selector == ACTIVE:
             reference = await self._active_or_latest(reference.name)
         record = await registry.version(reference)
-        text, truncated = await registry.log_text(record.id, _LOG_LIMIT_BYTES)
-        await self.answer(LogText(reference=record.reference, text=text, truncated=truncated))
+        part = await registry.log_part(record.id, after, _LOG_LIMIT_BYTES)
+        await self.answer(
+            LogText(
+                reference=record.reference,
+                text=part.text,
+                truncated=part.truncated,
+                end=part.end,
+            )
+        )
 
     async def _active_or_latest(self, name: str) -> Reference:
         # The log is wanted most where nothing is active: because the one version failed.

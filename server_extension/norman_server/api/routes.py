@@ -310,8 +310,16 @@ ROUTES: tuple[Route, ...] = (
             Operation(
                 verb="GET",
                 action="read",
-                summary="The end of what a version's worker wrote",
+                summary="The end of what a version's worker wrote, or what it wrote since",
                 answers={200: LogText},
+                query=(
+                    QueryParameter(
+                        name="after",
+                        kind=int,
+                        description="Only the whole lines from this offset on: the end of the "
+                        "answer before",
+                    ),
+                ),
             ),
         ),
     ),

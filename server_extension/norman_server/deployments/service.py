@@ -314,8 +314,8 @@ class Deployments:
     async def _fail(self, record: VersionRecord, error: NormanError) -> None:
         details = dict(error.details)
         if isinstance(error, LoadFailed) and not details.get("log"):
-            text, _ = await self._registry.log_text(record.id, _LOG_TAIL_BYTES)
-            details["log"] = text
+            end = await self._registry.log_part(record.id, None, _LOG_TAIL_BYTES)
+            details["log"] = end.text
         failed = await self._registry.mark_failed(
             record.id, ErrorBody(code=error.code, message=error.message, details=details)
         )

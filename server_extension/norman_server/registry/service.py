@@ -74,7 +74,7 @@ from norman_server.registry.selecting import select_version
 from norman_server.registry.uploads import RecordedWriter, check_blobs, find_format
 from norman_server.storage.blobs.base import BlobWriter
 from norman_server.storage.blobs.copying import hash_file
-from norman_server.storage.logs import read_tail
+from norman_server.storage.logs import LogPart, read_after, read_tail
 from norman_server.storage.memory import release_memory
 from norman_server.storage.opening import Storage
 from norman_server.storage.trees import find_tree_faults, make_tree
@@ -587,11 +587,17 @@ class Registry:
         """
         return await self._in_state("loading")
 
-    async def log_text(self, version_id: str, limit_bytes: int) -> tuple[str, bool]:
-        """Return the end of what a version's workers wrote, and whether more came before it."""
+    async def log_part(self, version_id: str, after: int | None, limit_bytes: int) -> LogPart:
+        """Return the end of what a version's workers wrote, or what follows an offset."""
         path = self._home.log_path(version_id)
-        text, cut = await self._files.run(lambda: read_tail(path, limit_bytes))
-        return clean_log(text, str(self._home.models / version_id)), cut
+        part = await self._files.run(
+            lambda: (
+                read_tail(path, limit_bytes)
+                if after is None
+                else read_after(path, after, limit_bytes)
+            )
+        )
+        return replace(part, text=clean_log(part.text, str(self._home.models / version_id)))
 
     async def _in_state(self, state: VersionState) -> list[VersionRecord]:
         return await self._database.read(lambda rows: rows.versions.by_state(state))

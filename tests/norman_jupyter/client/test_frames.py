@@ -39,7 +39,7 @@ def test_frame_comes_back_with_its_index_and_stays_as_it_was():
     assert list(frame.index) == ["a", "b", "c"]
     assert frame["label_output"].tolist() == [7, pd.NA, 9]
     assert frame["error"].tolist() == [None, "InputInvalid: x is wrong", None]
-    assert frame.attrs["norman"] == {"version": "digits@1", "rows": 3, "failed": 1}
+    assert frame.attrs["norman"] == {"version": "digits@1", "rows": 3, "failed": 1, "not_sent": []}
 
 
 def test_rest_is_marked():

@@ -135,7 +135,7 @@ def test_every_row_is_answered_by_the_version_that_the_name_meant(norman, served
     served.on_call = on_call
     frame = norman.map("echo", [{"x": 1}, {"x": 2}], y="same")
     assert asked == ["echo@3", "echo@3"]
-    assert frame.attrs["norman"] == {"version": "echo@3", "rows": 2, "failed": 0}
+    assert frame.attrs["norman"] == {"version": "echo@3", "rows": 2, "failed": 0, "not_sent": []}
     assert frame["y"].tolist() == ["same", "same"]
 
 

@@ -10,12 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from IPython.core.completer import provisionalcompleter
 from IPython.core.displaypub import CapturingDisplayPublisher
 from IPython.core.interactiveshell import InteractiveShell
 from traitlets.config import Config
 
+from norman_jupyter.client.inspection import InspectedFile, Inspection
+from norman_jupyter.client.mapping import MapProgress
 from norman_jupyter.client.progress import Progress
 from norman_jupyter.client.results import InvokeResult
 from norman_jupyter.magics.extension import NormanMagics
@@ -143,6 +146,28 @@ class FakeClient:
         on_progress(Progress(stage="ready", message="digits@1 is ready"))
         return make_version(options["name"] or "digits", **self.version_facts)
 
+    def upload_model(
+        self, config: Any, *, on_progress: Callable[[Progress], None], **options: Any
+    ) -> VersionDetail:
+        self._note("upload_model", config, **options)
+        on_progress(Progress(stage="ready", message="digits@1 is ready"))
+        return make_version(options["name"] or "digits", **self.version_facts)
+
+    def inspect(self, source: Any = None, **options: Any) -> Inspection:
+        self._note("inspect", source, **options)
+        return Inspection(
+            name=options["name"] or "digits",
+            runtime="onnx",
+            entry="digits.onnx",
+            files=(InspectedFile(path="digits.onnx", size_bytes=10),),
+            size_bytes=10,
+            signature=None,
+            is_described=False,
+            needs_trust=False,
+            trust_findings=(),
+            expected_memory_bytes=64 << 20,
+        )
+
     def download(
         self, reference: str, folder: Any = None, *, on_progress: Callable[[Progress], None]
     ) -> Path:
@@ -163,6 +188,25 @@ class FakeClient:
             latency_ms=1.5,
             timings={"queue": 0.1, "model": 1.0, "transfer": 0.4},
         )
+
+    def map(
+        self,
+        reference: str,
+        data: Any,
+        /,
+        inputs: Any = None,
+        *,
+        in_flight: int = 16,
+        timeout_s: float | None = None,
+        on_progress: Callable[[MapProgress], None],
+    ) -> pd.DataFrame:
+        options = {"in_flight": in_flight, "timeout_s": timeout_s}
+        on_progress(MapProgress(done=1, failed=0, total=2))
+        self._note("map", reference, data, inputs, **options)
+        on_progress(MapProgress(done=2, failed=1, total=2))
+        frame = pd.DataFrame({"label": [7, None], "error": [None, "ModelFailed: no"]})
+        frame.attrs["norman"] = {"version": "digits@1", "not_sent": ["id"]}
+        return frame
 
     def models(
         self, *, search: str | None = None, limit: int = 50, cursor: str | None = None
@@ -335,7 +379,7 @@ class FakeClient:
         )
         return DoctorReport(checks=("disk", "orphans"), findings=() if deep else (finding,))
 
-    def logs(self, reference: str) -> LogText:
+    def logs(self, reference: str, *, after: int | None = None) -> LogText:
         self._note("logs", reference)
         return LogText(reference="digits@1", text="loaded weights\n", truncated=False)
 

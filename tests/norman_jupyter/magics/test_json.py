@@ -8,6 +8,7 @@ import json
 import numpy as np
 import pytest
 
+from norman_jupyter.client.inspection import Inspection
 from norman_jupyter.client.results import InvokeResult
 from norman_jupyter.magics.documents import json_document
 from norman_jupyter.magics.options import COMMANDS, JSON_FLAG
@@ -45,6 +46,7 @@ def document(notebook):
 @pytest.mark.parametrize(
     ("line", "body"),
     [
+        ("upload ./model --dry-run", Inspection),
         ("models", ModelPage),
         ("models --search digit", ModelPage),
         ("search digit", ModelPage),

@@ -19,7 +19,9 @@ from norman_protocol.errors import (
     ModelFailed,
     ModelNotFound,
     ReplicaDied,
+    TimedOut,
     TrustRequired,
+    Unauthenticated,
     VersionNotFound,
 )
 from norman_protocol.identifiers import new_id
@@ -47,6 +49,19 @@ class Model:
 
     def predict(self, x: int) -> int:
         return x
+"""
+
+
+GATED = """\
+import pathlib
+import time
+
+
+def predict(number: int) -> int:
+    if number == 5:
+        pathlib.Path(%r, "held").touch()
+        time.sleep(600)
+    return number * 2
 """
 
 
@@ -321,3 +336,103 @@ def test_upload_from_a_terminal(live, tmp_path):
     shown = live.printed()
     assert shown.index("hashing") < shown.index("float32[rows,4]")
     assert shown.count("float32[rows,4]") == 2
+
+
+def test_five_thousand_rows_of_a_frame_with_one_bad_row_in_the_middle(live, answer_model):
+    live.run(
+        "import pandas as pd\n"
+        "texts = [f'row {n}' if n != 2500 else 'raise' for n in range(5000)]\n"
+        "df = pd.DataFrame({'text': texts, 'id': range(5000)}, index=range(7, 5007))"
+    )
+    live.attach_frontend()
+    frame = live.run("%norman invoke {model} --over df --into answers times=2")
+    assert list(frame.columns) == ["text", "id", "output", "error"]
+    assert list(frame.index) == list(range(7, 5007))
+    good = frame[frame["error"].isna()]
+    assert len(good) == 4999
+    assert (good["output"] == good["text"] * 2).all()
+    (failed,) = frame["error"].dropna().items()
+    assert failed[0] == 2507
+    assert failed[1].startswith("ModelFailed: ")
+    assert "no answer to this" in failed[1]
+    line = live.outputs()[0]["text/plain"]
+    assert "5,000 of 5,000 rows in" in line
+    assert "1 failed · " in line
+    assert "not sent: id" in line
+    assert live.run("answers is _norman")
+
+
+def test_interrupt_of_ten_rows_keeps_what_is_done(live, tmp_path):
+    folder = tmp_path / "gated"
+    folder.mkdir()
+    (folder / "model.py").write_text(GATED % str(tmp_path))
+    live.run("%norman upload ./gated --name {model} --trust")
+    interrupt = (
+        "import pathlib, signal, threading\n"
+        "def interrupt():\n"
+        "    while not pathlib.Path('held').exists(): pass\n"
+        "    signal.raise_signal(signal.SIGINT)\n"
+        "thread = threading.Thread(target=interrupt)\n"
+        "thread.start()\n"
+    )
+    error, shown = live.fail(
+        interrupt + "%norman invoke {model} --over {list(range(10))} --into kept --in-flight 3"
+    )
+    live.run("thread.join()")
+    assert isinstance(error, KeyboardInterrupt)
+    assert "are kept in kept" in shown
+    kept = live.run("kept")
+    assert kept["number"].tolist() == list(range(10))
+    assert kept["output"].tolist()[:5] == [0, 2, 4, 6, 8]
+    assert kept["error"].tolist() == [None] * 5 + ["not done: interrupted"] * 5
+    answer = live.run("r = %norman invoke {model} number=21\nr.value")
+    assert answer == 42
+
+
+def test_cell_s_body_is_the_text_or_an_object_of_inputs(live, answer_model):
+    live.run("r = get_ipython().run_cell_magic('norman', 'invoke {model} times=2', 'one\\ntwo\\n')")
+    assert live.run("r.value") == "one\ntwoone\ntwo"
+    result = live.run('%%norman invoke {model}\n{"text": "a", "times": 3, "loud": true}\n')
+    assert result.value == "AAA"
+    error, shown = live.fail('%%norman invoke {model}\n{"txet": "a"}\n')
+    assert isinstance(error, InputInvalid)
+    assert "'text'" in shown
+    assert live.run("%norman last").value == "AAA"
+
+
+def test_connect_asks_the_server_and_hides_the_token(
+    live, answer_model, norman_server, monkeypatch
+):
+    monkeypatch.delenv("NORMAN_URL")
+    monkeypatch.delenv("NORMAN_TOKEN")
+    monkeypatch.setenv("MY_TOKEN", norman_server.token)
+    live.shell.user_ns["url"] = norman_server.url
+    live.printed()
+    live.run("%norman connect {url} --token-env MY_TOKEN")
+    shown = live.printed()
+    assert norman_server.url in shown
+    assert norman_server.token not in shown
+    assert live.run("r = %norman invoke {model} text=a\nr.value") == "a"
+    monkeypatch.setenv("WRONG", "x" * 20)
+    error, shown = live.fail("%norman connect {url} --token-env WRONG")
+    assert isinstance(error, Unauthenticated)
+    assert "x" * 20 not in shown
+    assert live.run("r = %norman invoke {model} text=a\nr.value") == "a"
+    live.printed()
+    live.run("%norman connect {url + '?token=' + __import__('os').environ['MY_TOKEN']}")
+    shown = live.printed()
+    assert norman_server.token not in shown
+    assert "--token-env NAME keeps it out" in shown
+    assert live.run("r = %norman invoke {model} text=b\nr.value") == "b"
+
+
+def test_defaults_of_a_project_and_a_notebook_hold(live, answer_model, tmp_path):
+    name = live.shell.user_ns["model"]
+    (tmp_path / "pyproject.toml").write_text(f'[tool.norman]\nmodel = "{name}"\n')
+    assert live.run("r = %norman invoke text=a\nr.value") == "a"
+    assert live.run("%norman show").model.model.name == name
+    live.run("%norman config timeout=0.000001;")
+    error, _ = live.fail("%norman invoke text=a")
+    assert isinstance(error, TimedOut)
+    live.run("%norman config timeout=;")
+    assert live.run("r = %norman invoke text=a\nr.value") == "a"

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from norman_jupyter.magics.words import fragment_start, split_words
+from norman_jupyter.magics.words import Word, fragment_start, split_words
 from norman_protocol.errors import RequestInvalid
 
 
@@ -86,7 +86,19 @@ def test_partition_cuts_at_the_first_separator_outside_quotes():
     assert value.column == 6
 
 
-@pytest.mark.parametrize("line", ["abc", "'a=b'", "{a=b}", "a\\ b=c"])
+@pytest.mark.parametrize(
+    "line", ["'Input Image'={img}", "Input\\ Image={img}", "Input' Image'={img}"]
+)
+def test_name_before_the_separator_may_be_quoted(line):
+    (word,) = split_words(line)
+    name, value = word.partition("=")
+    assert (name, value.raw, value.expression) == ("Input Image", "{img}", "img")
+    assert line[value.column :] == "{img}"
+    (empty,) = split_words("'a b'=")
+    assert empty.partition("=") == ("a b", Word(raw="", column=6, pieces=()))
+
+
+@pytest.mark.parametrize("line", ["abc", "'a=b'", "{a=b}", "'a'"])
 def test_partition_finds_no_name_where_there_is_none(line):
     (word,) = split_words(line)
     assert word.partition("=") is None

@@ -11,6 +11,8 @@ import sys
 import threading
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from storing import digest_of
 
 from norman_protocol.errors import InternalError, StorageFull
@@ -19,7 +21,7 @@ from norman_server.storage.blobs import copying, writing
 from norman_server.storage.blobs.local import LocalBlobStore
 from norman_server.storage.db import types
 from norman_server.storage.faults import disk_fault, disk_faults
-from norman_server.storage.logs import read_tail
+from norman_server.storage.logs import LogPart, read_after, read_tail
 
 # In a process of its own: the bound on the size of files holds for all of it.
 _FILL = """
@@ -113,11 +115,44 @@ def test_an_error_without_a_number_is_told_too():
 )
 def test_the_tail_of_a_log_is_whole_lines(tmp_path, content, limit_bytes, expected):
     (tmp_path / "log").write_bytes(content)
-    assert read_tail(tmp_path / "log", limit_bytes) == expected
+    part = read_tail(tmp_path / "log", limit_bytes)
+    assert (part.text, part.truncated) == expected
+    assert part.end == len(content)
 
 
 def test_a_log_that_nobody_wrote_is_empty(tmp_path):
-    assert read_tail(tmp_path / "log", 10) == ("", False)
+    assert read_tail(tmp_path / "log", 10) == LogPart(text="", truncated=False, end=0)
+    assert read_after(tmp_path / "log", 0, 10) == LogPart(text="", truncated=False, end=0)
+
+
+@pytest.mark.parametrize(
+    ("offset", "limit_bytes", "expected"),
+    [
+        (0, 100, ("one\ntwo\n", False, 8)),
+        (4, 100, ("two\n", False, 8)),
+        (8, 100, ("", False, 8)),
+        (0, 5, ("one\n", False, 4)),
+        (0, 2, ("on", False, 2)),
+        (8, 3, ("thr", False, 11)),
+        (9, 100, ("", False, 9)),
+        (12, 100, ("", True, 11)),
+    ],
+)
+def test_what_follows_an_offset_is_whole_lines(tmp_path, offset, limit_bytes, expected):
+    (tmp_path / "log").write_bytes(b"one\ntwo\nthr")
+    part = read_after(tmp_path / "log", offset, limit_bytes)
+    assert (part.text, part.truncated, part.end) == expected
+
+
+@given(st.binary(max_size=60), st.integers(1, 8))
+def test_a_log_read_part_by_part_is_the_log(tmp_path_factory, content, limit_bytes):
+    path = tmp_path_factory.mktemp("log") / "log"
+    path.write_bytes(content.replace(b"\r", b"") + b"\n")
+    offset, read = 0, b""
+    while (part := read_after(path, offset, limit_bytes)).text:
+        read += path.read_bytes()[offset : part.end]
+        offset = part.end
+    assert read == path.read_bytes()
 
 
 @pytest.mark.parametrize("module", [faults, home, types])

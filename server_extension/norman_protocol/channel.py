@@ -1,4 +1,4 @@
-"""The worker's end of the socket pair: whole messages in, whole messages out, blocking."""
+"""A child process's end of its socket pair: whole messages in, whole messages out, blocking."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import socket
 from collections import deque
 from collections.abc import Sequence
 
-from norman_protocol.errors import LoadFailed, OutputInvalid, ProtocolViolation
+from norman_protocol.errors import ProtocolViolation
 from norman_protocol.frames import Buffer, Frame, FrameDecoder, FrameLimits
-from norman_protocol.messages import Loaded, Message, Prediction, decode_message, encode_message
+from norman_protocol.messages import Message, decode_message
 
-__all__ = ["Channel", "encode_answer", "send_pieces"]
+__all__ = ["Channel", "send_pieces"]
 
 _IOV_MAX = os.sysconf("SC_IOV_MAX") if "SC_IOV_MAX" in os.sysconf_names else 16
 
@@ -81,50 +81,6 @@ class Channel:
         except (BrokenPipeError, ConnectionResetError):
             return False
         return True
-
-
-def encode_answer(message: Message, limits: FrameLimits) -> list[Buffer]:
-    """Encode a message, refusing what the other end would refuse to receive.
-
-    Raises
-    ------
-    OutputInvalid
-        A prediction has too many or too large outputs.
-    LoadFailed
-        A signature is too large.
-    RequestInvalid
-        Its header can't be written as JSON.
-    """
-    if isinstance(message, Prediction):
-        _check_outputs(message, limits)
-    pieces = encode_message(message)
-    header_bytes = len(pieces[0])
-    if header_bytes > limits.header_bytes:
-        cls = LoadFailed if isinstance(message, Loaded) else OutputInvalid
-        raise cls(
-            f"The names of inputs and outputs, and all that is said about them, take "
-            f"{header_bytes} bytes; {limits.header_bytes} are allowed. "
-            "Put many values into one tensor or list."
-        )
-    return pieces
-
-
-def _check_outputs(prediction: Prediction, limits: FrameLimits) -> None:
-    values = prediction.values
-    if len(values) > limits.buffers:
-        raise OutputInvalid(
-            f"The model answered {len(values)} outputs; {limits.buffers} are allowed. "
-            "Put many values into one tensor or list."
-        )
-    total = 0
-    for name, value in values.items():
-        total += value.size_bytes
-        if total > limits.body_bytes - 64 * len(values):  # each buffer may be padded
-            raise OutputInvalid(
-                f"With output {name!r} ({value.size_bytes} bytes) the answer is larger than the "
-                f"{limits.body_bytes} bytes allowed.",
-                output=name,
-            )
 
 
 def send_pieces(connection: socket.socket, pieces: Sequence[Buffer]) -> None:

@@ -6,14 +6,11 @@ import threading
 
 import pytest
 
-from norman_protocol.errors import LoadFailed, OutputInvalid, ProtocolViolation
-from norman_protocol.frames import FrameLimits, join_frame
-from norman_protocol.messages import Loaded, Predict, Prediction, decode_message, encode_message
-from norman_protocol.signature import Modality, Parameter, Signature
+from norman_protocol.channel import Channel, send_pieces
+from norman_protocol.errors import ProtocolViolation
+from norman_protocol.frames import join_frame
+from norman_protocol.messages import Predict, encode_message
 from norman_protocol.values import Value
-from norman_worker.channel import Channel, encode_answer, send_pieces
-
-SMALL = FrameLimits(header_bytes=300, body_bytes=1_000, buffers=3)
 
 
 @pytest.fixture
@@ -96,38 +93,3 @@ def test_pieces_beyond_the_socket_buffer_and_the_vector_limit_arrive_in_order(pa
         received += right.recv(1 << 16)
     writer.join()
     assert received == expected
-
-
-def test_answer_within_the_limits_is_encoded():
-    answer = Prediction(id="1", model_s=0.0, values={"a": text(100), "b": text(0)})
-    data = b"".join(encode_answer(answer, SMALL))
-    from norman_protocol.frames import decode_frame
-
-    assert decode_message(decode_frame(data)) == Prediction(
-        id="1", model_s=0.0, values={"a": text(100), "b": text(0)}
-    )
-
-
-def test_answer_with_too_large_a_body_names_the_output():
-    answer = Prediction(id="1", model_s=0.0, values={"a": text(10), "big": text(990)})
-    with pytest.raises(OutputInvalid, match="'big'") as caught:
-        encode_answer(answer, SMALL)
-    assert caught.value.output == "big"
-
-
-def test_answer_with_too_many_outputs_is_refused():
-    answer = Prediction(id="1", model_s=0.0, values={str(i): text(0) for i in range(4)})
-    with pytest.raises(OutputInvalid, match="4 outputs"):
-        encode_answer(answer, SMALL)
-
-
-def test_answer_with_too_large_a_header_is_refused():
-    answer = Prediction(id="1", model_s=0.0, values={"n" * 300: text(0)})
-    with pytest.raises(OutputInvalid, match="300 are allowed"):
-        encode_answer(answer, SMALL)
-
-
-def test_signature_with_too_large_a_header_is_refused():
-    inputs = tuple(Parameter(name=f"input{i}", modality=Modality.TEXT) for i in range(9))
-    with pytest.raises(LoadFailed, match="300 are allowed"):
-        encode_answer(Loaded(id="1", signature=Signature(inputs=inputs), load_s=0.0), SMALL)
