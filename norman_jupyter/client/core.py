@@ -508,7 +508,7 @@ class Core:
     def _record_link(self, result: Result) -> str | None:
         """Return where the page that shows the notebook finds the record of a call."""
         target = self._target
-        if target is None or not target.is_ours:
+        if target is None or not target.is_ours or not result.kept:
             return None
         # Without scheme and host: the browser may know the server by others than we do.
         return f"{urlsplit(target.url).path}{API_PATH}/{_invocation_path(result.invocation_id)}"

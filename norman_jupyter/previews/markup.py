@@ -19,7 +19,6 @@ __all__ = [
     "grid",
     "image",
     "join",
-    "lazy_image",
     "link_to",
     "meter",
     "note",
@@ -193,13 +192,6 @@ def svg_image(base64_data: str, description: str) -> Html:
     return (
         f'<img src="data:image/svg+xml;base64,{base64_data}" alt="{escape(description)}" '
         f'style="{_DRAWING}"/>'
-    )
-
-
-def lazy_image(link: str, description: str) -> Html:
-    """Return a picture that is loaded from a server when it comes into sight, not before."""
-    return (
-        f'<img loading="lazy" src="{escape(link)}" alt="{escape(description)}" style="{_PICTURE}"/>'
     )
 
 

@@ -144,6 +144,7 @@ class InvokingHandler(Handler):
                     timings=outcome.timings,
                     logs=outcome.logs,
                     labels=outcome.labels,
+                    kept=outcome.kept,
                     values=outcome.values,
                 )
             )

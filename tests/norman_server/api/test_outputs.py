@@ -151,6 +151,7 @@ def test_output_too_large_to_be_kept_says_so(client):
     )
     result = decode_message(decode_frame(answer.content))
     assert isinstance(result, Result)
+    assert not result.kept
     assert result.labels == {"scores": ("no", "<i>yes</i>")}
     answer = output(client, result.invocation_id, "text")
     assert answer.status_code == 409
