@@ -12,6 +12,7 @@ from norman_jupyter.cli.following import follow_log
 from norman_jupyter.cli.inputs import read_inputs, text_inputs
 from norman_jupyter.cli.outputs import Targets, deliver, read_targets
 from norman_jupyter.cli.progress import TransferProgress
+from norman_jupyter.client.inspection import Inspection
 from norman_jupyter.client.results import InvokeResult
 from norman_jupyter.magics.bindings import Namespace, resolve_number
 from norman_jupyter.magics.commands import RUNNERS
@@ -107,11 +108,11 @@ def _ask(shell: _Shell) -> int:
 
 
 def _upload(shell: _Shell) -> int:
-    version: VersionDetail = RUNNERS["upload"](shell.arguments, shell.context).value
-    if shell.as_json or shell.terminal.is_interactive:
-        show_answer(version, shell.terminal, as_json=shell.as_json)
+    answer: VersionDetail | Inspection = RUNNERS["upload"](shell.arguments, shell.context).value
+    if isinstance(answer, Inspection) or shell.as_json or shell.terminal.is_interactive:
+        show_answer(answer, shell.terminal, as_json=shell.as_json)
     else:  # what a script goes on with
-        shell.terminal.write(f"{version.reference}\n")
+        shell.terminal.write(f"{answer.reference}\n")
     return DONE
 
 

@@ -252,8 +252,8 @@ def test_limits_of_media(server, client):
             file.writeframes(bytes(2 * samples))
         return {"base64": base64.b64encode(buffer.getvalue()).decode()}
 
-    with ThreadPoolExecutor(3) as pool:
-        answers = list(pool.map(lambda _: see(20, 20), range(3)))
+    with ThreadPoolExecutor(2) as pool:
+        answers = list(pool.map(lambda _: see(20, 20), range(2)))
     assert [answer.get("message") or answer["outputs"]["output"] for answer in answers] == [
         1200
     ] * 3
