@@ -57,7 +57,9 @@ def complete_line() -> None:
     import argcomplete
     from argcomplete.completers import SuppressCompleter
 
-    argcomplete.autocomplete(_parser(), default_completer=SuppressCompleter(), exclude=["-h", "-?"])
+    argcomplete.autocomplete(
+        _parser(), default_completer=SuppressCompleter(), always_complete_options=False
+    )
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -92,6 +92,7 @@ from norman_protocol.rest import (
     ServerStatus,
     VersionDetail,
 )
+from norman_protocol.signature import Signature
 from norman_protocol.values import Value
 
 if TYPE_CHECKING:
@@ -202,9 +203,11 @@ class Core:
         timeout_s = check_timeout(timeout_s)
         version = yield from self.version(call.reference)
         check_titles(call, version)
+        signature = version.signature or Signature()
+        parameters = {parameter.name: parameter for parameter in signature.inputs}
         values: dict[str, Value] = {}
         for given in call.inputs:
-            values[given.title] = yield from read_input(given, limits)
+            values[given.title] = yield from read_input(given, limits, parameters.get(given.title))
         message = Invoke(
             id=f"{next(self._ids):x}", reference=call.reference, timeout_s=timeout_s, values=values
         )
@@ -213,7 +216,7 @@ class Core:
         wanted = None if declared is None else declared.output_format
         outputs: dict[str, bytes] = {}
         for title, value in result.values.items():
-            outputs[title] = yield from work(partial(output_bytes, value, wanted))
+            outputs[title] = yield from work(partial(output_bytes, value, wanted, title))
         return call, outputs
 
     def _deliver(self, message: Invoke) -> Steps[tuple[Result, float]]:
