@@ -282,7 +282,7 @@ def test_an_mp3_comes_out_as_a_wav(norman, gain):
 
 
 def test_silence_of_no_samples_is_told(norman, gain):
-    with pytest.raises(InputInvalid, match="'Sound'.*no samples") as error:
+    with pytest.raises(InputInvalid, match=r"'Sound'.*no samples") as error:
         norman.invoke("gain", Sound=wav(np.zeros((0, 1)), 8_000, 2))
     assert error.value.input == "Sound"
 
