@@ -144,6 +144,11 @@ class Command:
         return " ".join([self.name, *places, *options])
 
     @property
+    def asks(self) -> bool:
+        """Whether it asks a server."""
+        return self.place != "shell"
+
+    @property
     def options_by_name(self) -> Mapping[str, Option]:
         """Its options by their names."""
         return {option.name: option for option in self.options}
@@ -745,6 +750,7 @@ _COMMON = (
     Option(
         name="--token-env",
         metavar="NAME",
+        content="environment",
         common=True,
         help="the environment variable that holds the server's token",
     ),
@@ -763,14 +769,13 @@ def _as_in(place: Place, command: Command) -> Command:
         options += (_JSON,)
     if place == "notebook":
         return replace(command, options=options)
-    asks = command.place is None
     examples = command.shell_examples
     if examples is None:
         examples = tuple(example.removeprefix("%") for example in command.examples)
     details = command.details if command.shell_details is None else command.shell_details
     return replace(
         command,
-        options=options + (_COMMON if asks else _COMMON[-1:]),
+        options=options + (_COMMON if command.asks else _COMMON[-1:]),
         details=details.replace("%norman", "norman"),
         examples=examples,
     )

@@ -162,6 +162,24 @@ def test_what_the_sender_says_of_a_text_counts():
     assert value_to_object(decode([parameter], {"Notes": value}, LIMITS)["Notes"]) == "hi"
 
 
+def test_subtitles_that_are_typed_are_checked_like_files():
+    with pytest.raises(InputInvalid, match="Input 'Lines': the value is no SRT"):
+        decode([SUBTITLES], {"Lines": object_to_value("Hello")}, LIMITS)
+
+
+def test_typed_text_is_itself_whatever_its_files_are():
+    parameter = Parameter(name="Notes", modality=Modality.TEXT, encoding="utf16")
+    value = object_to_value("Grüße")
+    assert decode([parameter], {"Notes": value}, LIMITS) == {"Notes": value}
+
+
+def test_null_passes_where_it_may_be_sent():
+    parameter = Parameter(
+        name="Photo", modality=Modality.IMAGE, layout=Layout(), nullable=True, required=False
+    )
+    assert decode([parameter], {"Photo": json_value(None)}, LIMITS) == {"Photo": json_value(None)}
+
+
 def test_values_without_layout_or_encoding_stay_as_they_are():
     parameters = [
         Parameter(name="a", modality=Modality.FILE, parameter="own"),
