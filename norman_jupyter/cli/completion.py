@@ -170,6 +170,7 @@ _COMPLETERS: Final[dict[Content, _Completer]] = {
     "bindings": _inputs,
     "alias": _aliases,
     "invocation": _invocations,
+    "environment": lambda **_: sorted(os.environ),
     "state": lambda **_: get_args(InvocationState),
     "shell": lambda **_: _SHELLS,
 }

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
 from norman_jupyter.client.asyncio_driver import AsyncioDriver
 from norman_jupyter.client.catalogue import AsyncioCatalogue
-from norman_jupyter.client.core import Configured, Core, PathLike, PublishOptions, Transport
+from norman_jupyter.client.core import Core, PathLike, Transport
 from norman_jupyter.client.dictionaries import Answer, check_alone, stream_bytes
 from norman_jupyter.client.effects import Steps
 from norman_jupyter.client.inputs import merge_inputs
@@ -19,6 +19,7 @@ from norman_jupyter.client.metering import OnProgress
 from norman_jupyter.client.results import InvokeResult
 from norman_jupyter.client.submissions import Submission
 from norman_jupyter.client.surroundings import make_discovery
+from norman_jupyter.client.uploading import Configured, PublishOptions
 from norman_jupyter.client.web import WebLimits
 from norman_jupyter.packaging.configuration import upload_keywords
 from norman_protocol.messages import InvocationState
@@ -182,7 +183,7 @@ class Norman(AsyncioCatalogue):
             print(version.reference)  # digits@1
         """
         return await self._run(
-            self._core.upload(
+            self._core.uploads.upload(
                 source,
                 config=config,
                 keywords=upload_keywords(
@@ -271,7 +272,7 @@ class Norman(AsyncioCatalogue):
             })
         """
         return await self._run(
-            self._core.upload_model(
+            self._core.uploads.upload_model(
                 config,
                 keywords=upload_keywords(
                     name=name,
@@ -345,7 +346,7 @@ class Norman(AsyncioCatalogue):
         )
         if isinstance(source, Mapping):
             source, config = None, source
-        return await self._run(self._core.inspect(source, config=config, keywords=keywords))
+        return await self._run(self._core.uploads.inspect(source, config=config, keywords=keywords))
 
     async def download(
         self,

@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
 from norman_jupyter.client.catalogue import BlockingCatalogue
-from norman_jupyter.client.core import Configured, Core, PathLike, PublishOptions, Transport
+from norman_jupyter.client.core import Core, PathLike, Transport
 from norman_jupyter.client.dictionaries import (
     BlockingAnswer,
     check_alone,
@@ -26,6 +26,7 @@ from norman_jupyter.client.results import InvokeResult
 from norman_jupyter.client.sources import SourceFailed
 from norman_jupyter.client.submissions import BlockingSubmission
 from norman_jupyter.client.surroundings import make_discovery
+from norman_jupyter.client.uploading import Configured, PublishOptions
 from norman_jupyter.client.web import WebLimits
 from norman_jupyter.packaging.configuration import upload_keywords
 from norman_protocol.messages import InvocationState
@@ -127,7 +128,7 @@ class BlockingNorman(BlockingCatalogue):
         See `Norman.upload`: same parameters, answer and errors.
         """
         return self._run(
-            self._core.upload(
+            self._core.uploads.upload(
                 source,
                 config=config,
                 keywords=upload_keywords(
@@ -164,7 +165,7 @@ class BlockingNorman(BlockingCatalogue):
     ) -> VersionDetail:
         """Upload a model whose files a dictionary names; see `Norman.upload_model`."""
         return self._run(
-            self._core.upload_model(
+            self._core.uploads.upload_model(
                 config,
                 keywords=upload_keywords(
                     name=name,
@@ -210,7 +211,7 @@ class BlockingNorman(BlockingCatalogue):
         )
         if isinstance(source, Mapping):
             source, config = None, source
-        return self._run(self._core.inspect(source, config=config, keywords=keywords))
+        return self._run(self._core.uploads.inspect(source, config=config, keywords=keywords))
 
     def download(
         self,

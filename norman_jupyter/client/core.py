@@ -8,14 +8,12 @@ import math
 import os
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 from urllib.parse import quote, urlsplit
 
-from norman_jupyter.client.assets import open_model, staging_folder
 from norman_jupyter.client.catalogue import Catalogue
 from norman_jupyter.client.dictionaries import (
     DictionaryCall,
@@ -37,7 +35,6 @@ from norman_jupyter.client.effects import (
 from norman_jupyter.client.fetching import default_folder, fetch_version
 from norman_jupyter.client.handover import Handover, connect_handover
 from norman_jupyter.client.inputs import check_timeout, encode_inputs, is_slow, merge_inputs
-from norman_jupyter.client.inspection import Inspection, inspect_opened
 from norman_jupyter.client.local import LinkUnavailable
 from norman_jupyter.client.metering import OnProgress
 from norman_jupyter.client.pictures import PictureInputs
@@ -54,12 +51,9 @@ from norman_jupyter.client.rest import (
     version_path,
 )
 from norman_jupyter.client.results import InvokeResult, read_result
-from norman_jupyter.client.transfer import transfer_bundle
+from norman_jupyter.client.uploading import Uploads
 from norman_jupyter.client.web import WebLimits
-from norman_jupyter.packaging.opening import Opened, open_configured
-from norman_jupyter.packaging.origin import collect_origin
 from norman_protocol.errors import (
-    BundleInvalid,
     Conflict,
     ExecutorUnavailable,
     InputInvalid,
@@ -83,11 +77,8 @@ from norman_protocol.rest import (
     InvocationPage,
     InvocationSummary,
     LogText,
-    Manifest,
     ModelDetail,
     ModelPage,
-    Origin,
-    PublishRequest,
     ReplayRequest,
     ServerStatus,
     VersionDetail,
@@ -98,12 +89,9 @@ from norman_protocol.values import Value
 if TYPE_CHECKING:
     from norman_jupyter.client.loaded import LoadedModel
 
-__all__ = ["Configured", "Core", "PathLike", "PublishOptions", "Transport"]
+__all__ = ["Core", "PathLike", "Transport"]
 
 T = TypeVar("T")
-Configured: TypeAlias = Mapping[str, Any] | str | os.PathLike[str]
-"""A configuration: a dictionary, or the path of a TOML or JSON file."""
-
 Transport: TypeAlias = Literal["auto", "local", "rest"]
 PathLike: TypeAlias = str | os.PathLike[str]
 
@@ -121,16 +109,6 @@ _GOES_ON = 202
 _UNAVAILABLE = 503
 
 _ROUTING_CODES = (ModelNotFound.code, VersionNotFound.code, NotReady.code)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PublishOptions:
-    """What the caller of an upload decides, beside what is said of the model."""
-
-    trust: bool = False
-    activate: bool = True
-    origin: Origin | None = None
-    on_progress: OnProgress | None = None
 
 
 class Core:
@@ -168,6 +146,7 @@ class Core:
         self._ids = itertools.count(1)
         self._pictures = PictureInputs()
         self.catalogue = Catalogue(self._call)
+        self.uploads = Uploads(self._call, self._meet, self._connect_handover)
 
     # --- calls --------------------------------------------------------------------------------
 
@@ -278,75 +257,9 @@ class Core:
 
     # --- uploads ------------------------------------------------------------------------------
 
-    def upload(
-        self,
-        source: PathLike,
-        *,
-        config: Configured | None,
-        keywords: Mapping[str, Any],
-        options: PublishOptions,
-    ) -> Steps[VersionDetail]:
-        """Upload a file or folder as a new version."""
-        opened = yield from work(
-            partial(
-                open_configured, source, config=config, keywords=keywords, trusted=options.trust
-            )
-        )
-        return (yield from self._publish(opened, opened.bundle.source, options))
-
-    def upload_model(
-        self, config: Configured, *, keywords: Mapping[str, Any], options: PublishOptions
-    ) -> Steps[VersionDetail]:
-        """Upload a model whose files a configuration names."""
-        with staging_folder() as folder:
-            opened = yield from open_model(config, keywords, folder, trusted=options.trust)
-            return (yield from self._publish(opened, None, options))
-
-    def inspect(
-        self,
-        source: PathLike | None,
-        *,
-        config: Configured | None,
-        keywords: Mapping[str, Any],
-    ) -> Steps[Inspection]:
-        """Tell what an upload would be; nothing is asked of a server."""
-        if source is None and config is not None:
-            with staging_folder() as folder:
-                opened = yield from open_model(config, keywords, folder, trusted=True)
-                return (yield from work(partial(inspect_opened, opened)))
-        if source is None:
-            raise BundleInvalid("There is nothing to inspect: give a path, or a configuration.")
-        opened = yield from work(
-            partial(open_configured, source, config=config, keywords=keywords, trusted=True)
-        )
-        return (yield from work(partial(inspect_opened, opened)))
-
-    def _publish(
-        self, opened: Opened, source: Path | None, options: PublishOptions
-    ) -> Steps[VersionDetail]:
+    def _meet(self) -> Steps[None]:
+        """Make sure that there is a server, before work for it begins."""
         yield from self._greet(self._target or (yield from self._find()))
-        origin = options.origin
-        if origin is None:
-            origin = yield from work(partial(collect_origin, source))
-        said = opened.configuration
-        request = PublishRequest(
-            manifest=Manifest(files=()),
-            label=said.label,
-            description=said.description,
-            long_description=said.long_description,
-            tags=said.tags,
-            trust=options.trust,
-            activate=options.activate,
-            origin=origin,
-            declaration=said.declaration,
-        )
-        tell = options.on_progress or _tell_nobody
-        connect = self._connect_handover
-        return (
-            yield from transfer_bundle(
-                self._call, connect, opened.bundle, opened.name, request, tell
-            )
-        )
 
     def _connect_handover(self) -> Handover | None:
         """Connect for files to be given by descriptor, where they may be; blocks."""

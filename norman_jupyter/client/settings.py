@@ -248,8 +248,8 @@ def find_setting(name: str, *, where: str) -> Setting:
     """
     setting = SETTINGS.get(name)
     if setting is None:
-        nearest = get_close_matches(name, SETTINGS, n=2, cutoff=_LIKENESS)
-        hint = f"Did you mean {' or '.join(nearest)}?" if nearest else ""
+        nearest = get_close_matches(name, SETTINGS, n=1, cutoff=_LIKENESS)
+        hint = f"Did you mean {nearest[0]}?" if nearest else ""
         raise ConfigurationInvalid(
             f"{where}: there is no setting {name[:60]!r}. "
             f"{hint or 'There are ' + ', '.join(SETTINGS) + '.'}",

@@ -20,9 +20,20 @@ from norman_jupyter.magics.words import Word, fragment_start, split_words
 from norman_protocol.errors import RequestInvalid
 from norman_protocol.messages import InvocationState
 
-__all__ = ["Candidate", "Completion", "Facts", "complete", "list_paths", "norman_line"]
+__all__ = [
+    "Candidate",
+    "Completion",
+    "Facts",
+    "complete",
+    "complete_body",
+    "list_paths",
+    "norman_line",
+]
 
-_MAGIC = re.compile(r"\s*(?:[^=%'\"#]+=\s*)?%norman\s+(.*)", re.DOTALL)
+_MAGIC = re.compile(r"\s*(?:(?:[^=%'\"#]+=\s*)?%norman|%%norman)\s+(.*)", re.DOTALL)
+_BODY = re.compile(r"\s*%%norman[^\S\n]+invoke(|[^\S\n][^\n]*)\n")
+_KEY = re.compile(r'(?:^|[{,])\s*"([^"]*)$')
+_NAMED = re.compile(r"""('[^']*'|"[^"]*"|[^='"]*)=(.*)""", re.DOTALL)
 _TRAILING_NAME = re.compile(r"(?<![\w.])([^\W\d]\w*)$")
 _SPECIAL = re.compile(r"([\s'\"\\()\[\]{}])")
 _MAX_PATHS = 400
@@ -40,8 +51,8 @@ class Facts(Protocol):
     def aliases(self, model: str) -> Sequence[str]:
         """Return the aliases of a model that can be set."""
 
-    def input_names(self, reference: str) -> Sequence[str]:
-        """Return the names of the inputs of a version."""
+    def input_types(self, reference: str) -> Sequence[tuple[str, str]]:
+        """Return the names of the inputs of a version, each with what it takes."""
 
     def invocation_ids(self) -> Sequence[str]:
         """Return the ids of the latest invocations."""
@@ -68,8 +79,8 @@ def norman_line(text: str) -> str | None:
 
     Examples
     --------
-    >>> norman_line("r = %norman invoke dig"), norman_line("print(1)")
-    ('invoke dig', None)
+    >>> norman_line("r = %norman invoke dig"), norman_line("%%norman in"), norman_line("print(1)")
+    ('invoke dig', 'in', None)
     """
     match = _MAGIC.fullmatch(text)
     return match[1] if match else None
@@ -81,6 +92,8 @@ def complete(
     facts: Facts,
     variables: Mapping[str, Any],
     paths: Callable[[str], Sequence[str]],
+    default_model: str | None = None,
+    environment: Iterable[str] = (),
 ) -> Completion:
     """Return what may stand at the end of a line.
 
@@ -92,6 +105,10 @@ def complete(
         Of the notebook.
     paths
         Lists the paths that begin so; folders end in ``/``.
+    default_model
+        What is meant where the line names no model.
+    environment
+        Names of the environment's variables.
     """
     start = fragment_start(line)
     fragment = line[start:]
@@ -106,8 +123,44 @@ def complete(
     if command is None:
         return Completion(fragment=fragment, candidates=())
     return _Scene(
-        command=command, words=words[1:], facts=facts, variables=variables, paths=paths
+        command=command,
+        words=words[1:],
+        facts=facts,
+        variables=variables,
+        paths=paths,
+        default_model=default_model,
+        environment=tuple(environment),
     ).complete(fragment)
+
+
+def complete_body(text: str, *, facts: Facts, default_model: str | None = None) -> Completion:
+    """Return what may stand at the end of a ``%%norman invoke`` cell: keys of its JSON object.
+
+    Parameters
+    ----------
+    text
+        The cell up to the cursor.
+    """
+    head = _BODY.match(text)
+    key = _KEY.search(text[head.end() :].rpartition("\n")[2]) if head else None
+    if head is None or key is None:
+        return Completion(fragment="", candidates=())
+    try:
+        words = split_words(head[1])
+    except RequestInvalid:
+        words = ()
+    named = [word for word in words[:1] if not word.raw.startswith("-") and "=" not in word.raw]
+    reference = named[0].text if named else default_model
+    if reference is None:
+        return Completion(fragment="", candidates=())
+    return Completion(
+        fragment=key[1],
+        candidates=tuple(
+            Candidate(text=f'{name}"', kind=kind)
+            for name, kind in facts.input_types(reference)
+            if name.startswith(key[1])
+        ),
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,9 +172,13 @@ class _Scene:
     facts: Facts
     variables: Mapping[str, Any]
     paths: Callable[[str], Sequence[str]]
+    default_model: str | None
+    environment: tuple[str, ...]
 
     def complete(self, fragment: str) -> Completion:
         options, places = self._given()
+        if self._takes_default() and places and places[0].partition("="):
+            places = [*split_words(self.default_model or ""), *places]
         if self.words:
             waiting = self.command.options_by_name.get(self.words[-1].text)
             if waiting is not None and waiting.metavar is not None:
@@ -134,7 +191,20 @@ class _Scene:
         if len(places) >= len(positionals) and not positionals[-1].repeatable:
             return _matching(fragment, self._open_options(options), "option")
         place = positionals[min(len(places), len(positionals) - 1)]
-        return self._content(place.content, fragment, places)
+        found = self._content(place.content, fragment, places)
+        if not places and self._takes_default():
+            inputs = self._bindings(fragment, split_words(self.default_model or ""))
+            if "=" in fragment:
+                return inputs
+            return Completion(fragment=fragment, candidates=inputs.candidates + found.candidates)
+        return found
+
+    def _takes_default(self) -> bool:
+        """Whether inputs may stand first, since the model is known."""
+        places = self.command.positionals
+        if self.default_model is None or len(places) < 2:
+            return False
+        return places[0].setting == "model" and places[1].content == "bindings"
 
     def _given(self) -> tuple[set[str], list[Word]]:
         """Return the names of the options given, and the words by their place."""
@@ -179,6 +249,18 @@ class _Scene:
             return _matching(fragment, self.facts.invocation_ids(), "invocation")
         if content == "bindings":
             return self._bindings(fragment, places)
+        return self._local(content, fragment)
+
+    def _local(self, content: Content, fragment: str) -> Completion:
+        """Complete what the notebook itself knows."""
+        if content == "rows":
+            return self._values(fragment)
+        if content == "variable":
+            return _matching(fragment, _visible(self.variables), "variable")
+        if content == "environment":
+            return _matching(fragment, sorted(self.environment), "variable")
+        if content == "settings":
+            return self._settings(fragment)
         return Completion(fragment=fragment, candidates=())
 
     def _references(self, fragment: str, *, can_serve: bool) -> Completion:
@@ -196,18 +278,48 @@ class _Scene:
         return _matching(fragment, names, "alias")
 
     def _bindings(self, fragment: str, places: Sequence[Word]) -> Completion:
-        _, equals, value = fragment.partition("=")
-        if not equals:
+        named = _NAMED.fullmatch(fragment)
+        if named is None:
             given = {(word.partition("=") or ("", None))[0] for word in places[1:]}
-            names = self.facts.input_names(places[0].text)
-            return _matching(fragment, [f"{name}=" for name in names if name not in given], "input")
+            typed = fragment.lstrip("'\"")
+            return Completion(
+                fragment=fragment,
+                candidates=tuple(
+                    Candidate(text=f"{_quoted(name)}=", kind=kind)
+                    for name, kind in self.facts.input_types(places[0].text)
+                    if name not in given and name.startswith(typed)
+                ),
+            )
+        value = named[2]
         if value.startswith("@"):
             return self._paths(value[1:])
         if value[:1] in ("'", '"', "["):
             return self._paths(value) if value[:1] != "[" else self._names(value)
+        return self._values(value)
+
+    def _values(self, value: str) -> Completion:
         variables = _matching(value, _visible(self.variables), "variable")
         files = self._paths(value)
         return Completion(fragment=value, candidates=variables.candidates + files.candidates)
+
+    def _settings(self, fragment: str) -> Completion:
+        name, equals, value = fragment.partition("=")
+        if equals:
+            if name == "model":
+                return self._references(value, can_serve=True)
+            if name == "token_env":
+                return _matching(value, sorted(self.environment), "variable")
+            return Completion(fragment=value, candidates=())
+        from norman_jupyter.client.settings import SETTINGS
+
+        return Completion(
+            fragment=fragment,
+            candidates=tuple(
+                Candidate(text=f"{setting.name}=", kind=setting.takes)
+                for setting in SETTINGS.values()
+                if setting.name.startswith(fragment)
+            ),
+        )
 
     def _names(self, fragment: str) -> Completion:
         """Complete a variable within an expression."""
@@ -249,6 +361,16 @@ def list_paths(prefix: str) -> list[str]:
     except (OSError, ValueError):
         return []
     return sorted(found)
+
+
+def _quoted(name: str) -> str:
+    """Return a name as it is typed before ``=``."""
+    if not _SPECIAL.search(name) and "=" not in name:
+        return name
+    if "'" not in name and "\\" not in name:
+        return f"'{name}'"
+    escaped = name.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
 
 
 def _visible(variables: Mapping[str, Any]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
     from norman_jupyter.magics.bindings import Namespace
+    from norman_jupyter.magics.completion import Completion
     from norman_jupyter.magics.context import Context
     from norman_jupyter.magics.live import Surface, UploadDisplay
     from norman_jupyter.magics.rows import RowsDisplay
@@ -37,7 +39,7 @@ if TYPE_CHECKING:
 __all__ = ["NormanMagics"]
 
 _MAGIC = "norman"
-_SET_THEMSELVES = frozenset({"config", "connect", "help", "--help", "-h", "-?"})
+_SET_THEMSELVES = frozenset({"config", "connect", "help"})
 """Commands that set what holds, or need nothing of it."""
 
 _INTERACTIVE_NAMES = frozenset({"In", "Out", "exit", "get_ipython", "open", "quit"})
@@ -123,13 +125,9 @@ class NormanMagics(Magics):
     @context_matcher(identifier="norman")  # type: ignore[untyped-decorator]
     def matcher(self, context: CompletionContext) -> SimpleMatcherResult:
         """Complete ``%norman`` lines; IPython calls this at TAB."""
-        from norman_jupyter.magics.completion import complete, list_paths, norman_line
-
-        line = norman_line(context.text_until_cursor)
-        if line is None:
+        found = self._complete(context)
+        if found is None:
             return {"completions": [], "matched_fragment": ""}
-        namespace = self._namespace({})
-        found = complete(line, facts=self._facts, variables=namespace.variables, paths=list_paths)
         return {
             "completions": [
                 SimpleCompletion(text=candidate.text, type=candidate.kind)
@@ -139,6 +137,38 @@ class NormanMagics(Magics):
             "suppress": bool(found.candidates),
             "ordered": True,
         }
+
+    def _complete(self, context: CompletionContext) -> Completion | None:
+        """Return what TAB offers; None where the text is none of ours."""
+        from norman_jupyter.magics.completion import (
+            complete,
+            complete_body,
+            list_paths,
+            norman_line,
+        )
+
+        if context.cursor_line > 0 and context.full_text.lstrip().startswith(f"%%{_MAGIC}"):
+            lines = context.full_text.split("\n")[: context.cursor_line]
+            text = "\n".join([*lines, context.text_until_cursor])
+            return complete_body(text, facts=self._facts, default_model=self._default_model())
+        line = norman_line(context.text_until_cursor)
+        if line is None:
+            return None
+        return complete(
+            line,
+            facts=self._facts,
+            variables=self._namespace({}).variables,
+            paths=list_paths,
+            default_model=self._default_model(),
+            environment=os.environ,
+        )
+
+    def _default_model(self) -> str | None:
+        try:
+            model = self._settings.current().get("model")
+        except NormanError:  # the next command says what is wrong with the project's file
+            return None
+        return None if model is None else str(model)
 
     def _run(self, line: str, body: str | None, local_variables: dict[str, Any]) -> Any:
         from norman_jupyter.magics.commands import RUNNERS
@@ -180,7 +210,10 @@ class NormanMagics(Magics):
 
     def _defaults(self, words: Sequence[Word]) -> Mapping[str, str]:
         """Return what was set, as it would be typed; what mends it must work without."""
-        if not words or words[0].text in _SET_THEMSELVES:
+        from norman_jupyter.magics.parsing import HELP_FLAGS
+
+        texts = {word.text for word in words}
+        if not words or words[0].text in _SET_THEMSELVES or texts & HELP_FLAGS:
             return {}
         settings = self._settings.current()
         found = {name: settings.get(name) for name in ("model", "timeout", "in_flight")}

@@ -5,10 +5,11 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from norman_jupyter.magics.connection import Client, ClientHolder
 from norman_protocol.errors import NormanError
+from norman_protocol.signature import describe_parameter
 
 if TYPE_CHECKING:
     from norman_protocol.rest import ModelSummary
@@ -20,6 +21,8 @@ _PAGES = 5
 _OFFERED = 100
 
 _Names: TypeAlias = tuple[str, ...]
+_Pairs: TypeAlias = tuple[tuple[str, str], ...]
+_T = TypeVar("_T", _Names, _Pairs)
 _Question: TypeAlias = tuple[str, str, bool]
 
 
@@ -29,7 +32,7 @@ class _Answer:
     __slots__ = ("arrived", "asked_at", "names", "pending")
 
     def __init__(self) -> None:
-        self.names: _Names = ()
+        self.names: tuple[Any, ...] = ()
         self.asked_at = float("-inf")
         self.pending = False
         self.arrived = threading.Event()
@@ -114,10 +117,15 @@ class ServerFacts:
 
     def input_names(self, reference: str) -> _Names:
         """Return the names of a version's inputs."""
+        return tuple(name for name, _ in self.input_types(reference))
 
-        def ask(client: Client) -> _Names:
+    def input_types(self, reference: str) -> _Pairs:
+        """Return the names of a version's inputs, each with what it takes."""
+
+        def ask(client: Client) -> _Pairs:
             signature = client.version(reference).signature
-            return () if signature is None else tuple(item.name for item in signature.inputs)
+            inputs = () if signature is None else signature.inputs
+            return tuple((item.name, describe_parameter(item)) for item in inputs)
 
         return self._answer(("inputs", reference, False), ask)
 
@@ -134,7 +142,7 @@ class ServerFacts:
         with self._lock:
             self._answers.clear()
 
-    def _answer(self, question: _Question, ask: Callable[[Client], _Names]) -> _Names:
+    def _answer(self, question: _Question, ask: Callable[[Client], _T]) -> _T:
         with self._lock:
             answer = self._answers.setdefault(question, _Answer())
             if self._clock() - answer.asked_at < self._fresh_s and not answer.pending:
@@ -149,7 +157,7 @@ class ServerFacts:
         answer.arrived.wait(self._wait_s)
         return answer.names
 
-    def _ask(self, answer: _Answer, ask: Callable[[Client], _Names]) -> None:
+    def _ask(self, answer: _Answer, ask: Callable[[Client], tuple[Any, ...]]) -> None:
         try:
             answer.names = self._connection.use(ask)
         except (NormanError, OSError):

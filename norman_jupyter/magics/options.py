@@ -144,6 +144,11 @@ class Command:
         return " ".join([self.name, *places, *options])
 
     @property
+    def asks(self) -> bool:
+        """Whether it asks a server."""
+        return self.place != "shell"
+
+    @property
     def options_by_name(self) -> Mapping[str, Option]:
         """Its options by their names."""
         return {option.name: option for option in self.options}
@@ -158,6 +163,8 @@ _REFERENCE = Positional(
 _MODEL = Positional(name="MODEL", help="the name of a model", content="model")
 
 _LIMIT = Option(name="--limit", metavar="N", help="show so many; by default 20")
+
+_MODEL_LIMIT = Option(name="--limit", metavar="N", help="show so many; by default 50")
 
 _HOME = Option(
     name="--home",
@@ -369,6 +376,7 @@ _TABLE: tuple[Command, ...] = (
                 help="only those with this text in their name, or in a label, description or "
                 "tag of a version",
             ),
+            _MODEL_LIMIT,
         ),
         examples=("%norman models", "%norman models --search digit"),
     ),
@@ -381,6 +389,7 @@ _TABLE: tuple[Command, ...] = (
                 help="a part of a name, or of a label, description or tag of a version",
             ),
         ),
+        options=(_MODEL_LIMIT,),
         examples=("%norman search digit",),
     ),
     Command(
@@ -745,6 +754,7 @@ _COMMON = (
     Option(
         name="--token-env",
         metavar="NAME",
+        content="environment",
         common=True,
         help="the environment variable that holds the server's token",
     ),
@@ -763,14 +773,13 @@ def _as_in(place: Place, command: Command) -> Command:
         options += (_JSON,)
     if place == "notebook":
         return replace(command, options=options)
-    asks = command.place is None
     examples = command.shell_examples
     if examples is None:
         examples = tuple(example.removeprefix("%") for example in command.examples)
     details = command.details if command.shell_details is None else command.shell_details
     return replace(
         command,
-        options=options + (_COMMON if asks else _COMMON[-1:]),
+        options=options + (_COMMON if command.asks else _COMMON[-1:]),
         details=details.replace("%norman", "norman"),
         examples=examples,
     )

@@ -11,10 +11,11 @@ from norman_jupyter.magics.options import COMMANDS, HELP_FLAG, Command, Option, 
 from norman_jupyter.magics.words import Piece, Word
 from norman_protocol.errors import RequestInvalid
 
-__all__ = ["Arguments", "parse"]
+__all__ = ["HELP_FLAGS", "Arguments", "parse"]
 
 _NOTHING: Mapping[str, str] = MappingProxyType({})
-_HELP = frozenset({HELP_FLAG, "-h", "-?"})
+HELP_FLAGS = frozenset({HELP_FLAG, "-h", "-?"})
+"""What asks for help wherever it stands."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +78,7 @@ def parse(
     >>> parse(split_words("models --search digit")).option("--search").text
     'digit'
     """
-    if not words or words[0].text in _HELP:
+    if not words or words[0].text in HELP_FLAGS:
         return Arguments(command=None, wants_help=True)
     if words[0].text == "help":
         command = find_command(words[1].text, commands) if len(words) > 1 else None
@@ -86,7 +87,7 @@ def parse(
     if command is None:
         raise _unknown_command(words[0].text, commands, program)
     positionals, options, flags = _sort(command, words[1:], program)
-    if flags & _HELP:
+    if flags & HELP_FLAGS:
         return Arguments(command=command, wants_help=True)
     _add_defaults(command, positionals, options, defaults)
     _check_places(command, positionals, program)
@@ -110,7 +111,7 @@ def _sort(
             positionals.extend(waiting)
         elif not word.raw.startswith("-") or word.raw == "-":
             positionals.append(word)
-        elif word.text in _HELP:
+        elif word.text in HELP_FLAGS:
             flags.add(word.text)
             break
         else:

@@ -18,7 +18,9 @@ from norman_protocol.decoding import parse_json
 from norman_protocol.errors import ConfigurationInvalid, RequestInvalid
 
 __all__ = [
+    "ASSET_KEYS",
     "CONFIGURATION_FILE",
+    "MODEL_KEYS",
     "OUTPUT_FORMATS",
     "SOURCES",
     "Asset",
@@ -38,7 +40,7 @@ SOURCES: Final = ("File", "Link", "Primitive", "Stream")
 OUTPUT_FORMATS: Final = ("Binary", "Json", "Text")
 _RUNTIMES: Final = ("onnx", "python", "torchscript")
 
-_MODEL_KEYS: Final = (
+MODEL_KEYS: Final = (
     "name",
     "version_label",
     "model_class",
@@ -57,7 +59,7 @@ _MODEL_KEYS: Final = (
     "runtime",
     "entry",
 )
-_ASSET_KEYS: Final = ("asset_name", "data", "source")
+ASSET_KEYS: Final = ("asset_name", "data", "source")
 _MODEL_TYPES: Final = {"Pytorch_jit": "torchscript", "Transformer_hf": None, "Api": None}
 _MEANWHILE: Final = {
     "Transformer_hf": "Write a model.py that loads it (a class Model with load and predict), and "
@@ -238,7 +240,7 @@ def read_configuration(layer: Layer) -> Configuration:
     >>> found.declaration.inputs[0].title, found.declaration.inputs[0].parameter
     ('Photo', 'image')
     """
-    table = Table(layer.content, layer.place, _MODEL_KEYS)
+    table = Table(layer.content, layer.place, MODEL_KEYS)
     _refuse_remote(table)
     declaration = Declaration(
         runtime=_runtime(table),
@@ -353,7 +355,7 @@ def _tags(table: Table) -> tuple[str, ...]:
 
 def _assets(table: Table) -> tuple[Asset, ...]:
     assets: dict[str, Asset] = {}
-    for entry in table.tables("assets", _ASSET_KEYS):
+    for entry in table.tables("assets", ASSET_KEYS):
         asset = Asset(
             name=entry.needed_text("asset_name"),
             data=entry.get("data"),

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import av
+import numpy as np
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
@@ -16,6 +19,7 @@ THEMES = ["JupyterLab Light", "JupyterLab Dark"]
 
 MODEL = """
 import io, math, struct, wave
+from pathlib import Path
 from typing import Any, TypedDict
 
 import numpy as np
@@ -27,6 +31,7 @@ class Answer(TypedDict):
     picture: bytes
     gain: bytes
     large: bytes
+    clip: bytes
     drawing: str
     scores: np.ndarray
     batch: np.ndarray
@@ -53,6 +58,7 @@ def predict(seconds: float = 70.0) -> Answer:
         "picture": target.getvalue(),
         "gain": sound(1.0),
         "large": sound(seconds),
+        "clip": Path(__file__).with_name("clip.webm").read_bytes(),
         "drawing": (
             "<svg xmlns='http://www.w3.org/2000/svg' width='120' height='60' "
             "onload=\\"document.title='owned'\\"><script>parent.document.title='owned'</script>"
@@ -75,11 +81,11 @@ CONFIG = {
         *(
             {
                 "display_title": name,
-                "data_encoding": "wav",
+                "data_encoding": encoding,
                 "receive_format": "File",
-                "parameters": [{"parameter_name": name, "data_encoding": "wav"}],
+                "parameters": [{"parameter_name": name, "data_encoding": encoding}],
             }
-            for name in ("gain", "large")
+            for name, encoding in (("gain", "wav"), ("large", "wav"), ("clip", "webm"))
         ),
         {
             "display_title": "scores",
@@ -127,6 +133,22 @@ def run_cells(page: Page) -> Callable[..., list[Locator]]:
     return run
 
 
+LOADED = "media => media.readyState || new Promise(done => media.onloadedmetadata = done)"
+
+
+def make_clip() -> bytes:
+    """Five frames of 64 x 32 pixels that grow lighter."""
+    target = io.BytesIO()
+    with av.open(target, "w", format="webm") as file:
+        stream = file.add_stream("libvpx", rate=5)
+        stream.width, stream.height, stream.pix_fmt = 64, 32, "yuv420p"
+        for grey in range(0, 250, 50):
+            pixels = np.full((32, 64, 3), grey, np.uint8)
+            file.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+        file.mux(stream.encode())
+    return target.getvalue()
+
+
 def shown_size(picture: Locator) -> list[int]:
     """How many pixels the picture that was loaded has."""
     expect(picture).to_have_js_property("complete", True)
@@ -156,6 +178,7 @@ def test_result_of_media_scores_and_json_in_a_notebook(
     folder = tmp_path / "viewer"
     folder.mkdir()
     (folder / "model.py").write_text(MODEL)
+    (folder / "clip.webm").write_bytes(make_clip())
     open_lab(lab, theme)
     page.locator('.lm-TabBar-tab[data-id="norman-library"]').click()
     panel = page.get_by_role("region", name="Norman models")
@@ -178,10 +201,11 @@ def test_result_of_media_scores_and_json_in_a_notebook(
     drawing = output.locator("img[alt^='image/svg+xml']")
     assert shown_size(drawing) == [120, 60]
     sound = output.locator("audio").first
-    sound.evaluate(
-        "audio => audio.readyState || new Promise(done => audio.onloadedmetadata = done)"
-    )
+    sound.evaluate(LOADED)
     assert sound.evaluate("audio => audio.duration") == pytest.approx(1.0)
+    video = output.locator("video")
+    video.evaluate(LOADED)
+    assert video.evaluate("video => [video.videoWidth, video.videoHeight]") == [64, 32]
     described = "audio/wav, 16.0 kB, 1 s, 8,000 Hz, mono, 16-bit"
     expect(sound).to_have_attribute("aria-label", described)
     scores = output.get_by_role("row", name="dog <b>bold</b> 0.9")

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
 
 import numpy as np
+from PIL import Image, ImageOps
 
 from norman_protocol.decoding import decode
+from norman_protocol.identifiers import new_id
 from norman_protocol.rest import InvokeAnswer
 
 
@@ -63,3 +66,64 @@ def test_wrong_inputs_are_told(norman, upload):
     assert "Did you mean count?" in norman.fail("invoke", name, "text=a", "-o", "coutn=x", status=2)
     assert "number above zero" in norman.fail("invoke", name, "--timeout", "no", status=2)
     assert "nosuch" in norman.fail("invoke", "nosuch", "text=a")
+
+
+MIRROR = """\
+import numpy as np
+from numpy.typing import NDArray
+
+
+def predict(image: NDArray[np.float32]) -> NDArray[np.float32]:
+    return image[..., ::-1]
+"""
+MIRROR_CONFIG = """\
+[[inputs]]
+display_title = "Photo"
+data_encoding = "png"
+parameters = [{ parameter_name = "image" }]
+
+[[outputs]]
+display_title = "Mirrored"
+data_encoding = "png"
+parameters = [{ parameter_name = "output" }]
+"""
+
+
+def test_a_picture_goes_through_a_pipe_and_comes_back_mirrored(norman):
+    name = f"mirror-{new_id()[-12:]}"
+    folder = norman.folder / "mirror"
+    folder.mkdir()
+    (folder / "model.py").write_text(MIRROR)
+    (folder / "norman.toml").write_text(MIRROR_CONFIG)
+    looked = json.loads(norman.succeed("upload", "mirror", "--dry-run", "--json"))
+    assert [item["name"] for item in looked["signature"]["inputs"]] == ["Photo"]
+    assert "Photo" in norman.succeed("upload", "mirror", "--dry-run")
+    assert norman.succeed("upload", "mirror", "--trust", "--name", name) == f"{name}@1\n"
+
+    picture = Image.fromarray(np.random.default_rng(4).integers(0, 256, (5, 7, 3), np.uint8))
+    picture.save(norman.folder / "cat.png")
+    mirrored = np.asarray(ImageOps.mirror(picture))
+
+    piped = norman("invoke", name, "Photo=@-", stdin=(norman.folder / "cat.png").read_bytes())
+    assert piped.returncode == 0, piped.stderr
+    np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(piped.stdout))), mirrored)
+    norman.succeed("invoke", name, "Photo=cat.png", "-o", "Mirrored=tac.png")
+    np.testing.assert_array_equal(np.asarray(Image.open(norman.folder / "tac.png")), mirrored)
+    answer = json.loads(norman.succeed("invoke", name, "Photo=cat.png", "--json"))
+    assert answer["outputs"]["Mirrored"]["encoding"] == "png"
+    assert "doesn't exist" in norman.fail("invoke", name, "Photo=cta.png")
+    (norman.folder / "text.png").write_text("no picture")
+    assert "Photo" in norman.fail("invoke", name, "Photo=text.png")
+
+
+def test_a_project_says_what_holds_where_a_line_does_not(norman, upload, tmp_path):
+    name = upload("echo")
+    (norman.folder / "pyproject.toml").write_text(f'[tool.norman]\nmodel = "{name}"\n')
+    assert norman.succeed("invoke", "text=hi") == "hi\n"
+    assert "echoing hi" in norman.succeed("logs")
+    assert "echo" in norman.succeed("invoke", name, "text=echo")
+    (norman.folder / "pyproject.toml").write_text('[tool.norman]\nurl = "http://127.0.0.1:9/"\n')
+    assert "127.0.0.1:9" in norman.fail("status")
+    (norman.folder / "pyproject.toml").write_text("[tool.norman]\nmodle = 'x'\n")
+    assert "Did you mean model" in norman.fail("models")
+    assert norman.succeed("models", "--help")

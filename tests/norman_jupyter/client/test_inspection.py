@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from website import Page, open_website
 
 from norman_jupyter import (
     BlockingNorman,
@@ -16,6 +17,7 @@ from norman_jupyter import (
     Inspection,
     NameInvalid,
     Norman,
+    ServerNotFound,
 )
 from norman_jupyter.client.inspection import InspectedFile
 from norman_protocol.decoding import dump_json, encode
@@ -173,3 +175,16 @@ def test_what_cannot_be_uploaded_is_refused(tmp_path: Path) -> None:
     (tmp_path / "m.pt").write_bytes(PROGRAM)
     with pytest.raises(ConfigurationInvalid, match="upload_model"):
         inspect(tmp_path / "m.pt", config={"assets": [{"asset_name": "w", "data": b"x"}]})
+
+
+def test_nothing_is_fetched_for_a_server_that_isnt_there() -> None:
+    with open_website() as site:
+        site.pages["/model.pt"] = Page(body=PROGRAM)
+        said = {
+            "name": "m",
+            "assets": [{"asset_name": "weights", "data": f"{site.url}/model.pt"}],
+        }
+        with BlockingNorman() as client, pytest.raises(ServerNotFound):
+            client.upload_model(said, trust=True)
+        assert site.asked == []
+        assert inspect(said).entry == "weights.pt"

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from norman_jupyter.magics.completion import complete, list_paths, norman_line
+from norman_jupyter.magics.completion import complete, complete_body, list_paths, norman_line
 from norman_jupyter.magics.options import COMMANDS
 
 
@@ -22,21 +22,30 @@ class Facts:
     def aliases(self, model):
         return ("active", "production") if model == "digits" else ()
 
-    def input_names(self, reference):
-        return ("image", "top") if reference.startswith("digits") else ()
+    def input_types(self, reference):
+        if reference == "titled":
+            return (("Input Image", "image (png)"), ("it's", "text"))
+        inputs = (("image", "float32[n,64]"), ("top", "integer"))
+        return inputs if reference.startswith("digits") else ()
 
 
 PATHS = ("model.onnx", "my model/", "seven.png")
 VARIABLES = {"img": 1, "images": 2, "_hidden": 3}
 
 
-def offers(line: str):
-    found = complete(
+def offered(line: str, **options):
+    return complete(
         line,
         facts=Facts(),
         variables=VARIABLES,
         paths=lambda prefix: [path for path in PATHS if path.startswith(prefix)],
+        environment=["HUB_TOKEN", "HOME", "PATH"],
+        **options,
     )
+
+
+def offers(line: str, **options):
+    found = offered(line, **options)
     assert line.endswith(found.fragment)
     return found.fragment, [candidate.text for candidate in found.candidates]
 
@@ -118,12 +127,69 @@ def offers(line: str):
         ("invoke digits image={img + im", "im", ["images", "img"]),
         ("invoke digits image={img.sha", "", []),
         ("invoke digits image=[im", "im", ["images", "img"]),
+        ("invoke digits --over im", "im", ["images", "img"]),
+        ("invoke digits --over s", "s", ["seven.png"]),
+        ("invoke digits --over {im", "im", ["images", "img"]),
+        ("invoke digits --into im", "im", ["images", "img"]),
+        ("invoke digits --ov", "--ov", ["--over"]),
+        ("invoke titled ", "", ["'Input Image'=", '"it\'s"=']),
+        ("invoke titled Inp", "Inp", ["'Input Image'="]),
+        ("invoke titled 'Input I", "'Input I", ["'Input Image'="]),
+        ("invoke titled 'Input Image'=im", "im", ["images", "img"]),
+        ("invoke titled 'Input Image'=img ", "", ['"it\'s"=']),
+        ("connect --token-env H", "H", ["HOME", "HUB_TOKEN"]),
+        ("config t", "t", ["token_env=", "timeout=", "trust="]),
+        ("config model=d", "d", ["digits"]),
+        ("config model=digits@a", "digits@a", ["digits@active"]),
+        ("config token_env=HU", "HU", ["HUB_TOKEN"]),
+        ("config timeout=", "", []),
+        ("last ", "", ["--json", "--help"]),
         ("invoke 'unbalanced", "'unbalanced", []),
         ("invoke digits] x", "x", []),
     ],
 )
 def test_completion_of_a_line(line, fragment, texts):
     assert offers(line) == (fragment, texts)
+
+
+@pytest.mark.parametrize(
+    ("line", "fragment", "texts"),
+    [
+        ("invoke i", "i", ["image="]),
+        ("invoke ", "", ["image=", "top=", "answers", "digits"]),
+        ("invoke image=im", "im", ["images", "img"]),
+        ("invoke image=img t", "t", ["top="]),
+        ("invoke answers ", "", []),
+        ("show d", "d", ["digits", "digits-old"]),
+    ],
+)
+def test_inputs_of_the_default_model_may_stand_first(line, fragment, texts):
+    assert offers(line, default_model="digits@1") == (fragment, texts)
+
+
+def test_inputs_say_what_they_take():
+    candidates = offered("invoke digits ").candidates
+    assert [candidate.kind for candidate in candidates] == ["float32[n,64]", "integer"]
+
+
+@pytest.mark.parametrize(
+    ("text", "fragment", "texts"),
+    [
+        ('%%norman invoke digits\n{"', "", ['image"', 'top"']),
+        ('%%norman invoke digits@2 top=1\n{\n  "im', "im", ['image"']),
+        ('%%norman invoke digits\n{"image": [1], "t', "t", ['top"']),
+        ('%%norman invoke digits\n{"image": "t', "", []),
+        ('%%norman invoke\n{"to', "to", ['top"']),
+        ('%%norman invoke top=1\n{"im', "im", ['image"']),
+        ('%%norman invoke "\n{"im', "im", ['image"']),
+        ("%%norman invoke digits\nOnce upon", "", []),
+        ('%norman invoke digits\n{"im', "", []),
+        ('%%norman models\n{"im', "", []),
+    ],
+)
+def test_keys_of_a_cell_s_object_are_completed(text, fragment, texts):
+    found = complete_body(text, facts=Facts(), default_model="digits")
+    assert (found.fragment, [one.text for one in found.candidates]) == (fragment, texts)
 
 
 @given(st.text(max_size=40))
@@ -140,6 +206,8 @@ def test_any_line_has_an_answer(line):
         ("r = %norman invoke d", "invoke d"),
         ("a, b = %norman show x=1", "show x=1"),
         ("%normandy up", None),
+        ("%%norman in", "in"),
+        ("x = %%norman in", None),
         ("%norman", None),
         ("print('%norman up", None),
         ("# %norman up", None),
