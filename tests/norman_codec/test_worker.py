@@ -157,6 +157,18 @@ def test_limits_of_a_call_are_its_own(codec):
     assert isinstance(codec.decode(content, MediaLimits(pixels=100)), Decoded)
 
 
+def test_idle_worker_holds_nobodys_image(codec):
+    small = image_file(np.zeros((1, 1), np.uint8))
+    process = psutil.Process(codec.process.pid)
+    assert isinstance(codec.decode(small), Decoded)
+    before = process.memory_info().rss
+    large = codec.decode(image_file(np.zeros((4_000, 5_000), np.uint8), compress_level=1))
+    size_bytes = large.values["x"].size_bytes
+    assert size_bytes == 240_000_000
+    codec.decode(small)  # by its answer, all of the call before is given back
+    assert process.memory_info().rss - before < size_bytes / 2
+
+
 def test_sound_is_decoded_with_its_rate(codec):
     layout = default_layout(Modality.AUDIO)
     sound = Parameter(name="s", modality=Modality.AUDIO, layout=layout, rate_parameter="r")
