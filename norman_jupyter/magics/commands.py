@@ -13,6 +13,7 @@ from norman_jupyter.magics.cataloguing import CATALOGUE_RUNNERS
 from norman_jupyter.magics.configuring import CONFIGURING_RUNNERS
 from norman_jupyter.magics.context import Context, Outcome, Runner
 from norman_jupyter.magics.invoking import INVOKING_RUNNERS
+from norman_jupyter.magics.paging import collect_pages, whole_number
 from norman_jupyter.magics.parsing import Arguments
 from norman_jupyter.magics.recalling import RECALLING_RUNNERS, find_invocation
 from norman_jupyter.magics.upkeep import UPKEEP_RUNNERS
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from norman_jupyter.magics.connection import Client
 
 __all__ = ["RUNNERS"]
+
+_SHOWN_MODELS = 50
 
 
 def _download(arguments: Arguments, context: Context) -> Outcome:
@@ -49,15 +52,21 @@ def _download(arguments: Arguments, context: Context) -> Outcome:
 def _models(arguments: Arguments, context: Context) -> Outcome:
     word = arguments.option("--search")
     search = None if word is None else resolve_text(word, context.namespace, what="--search")
-    return _found(search, context)
+    return _found(search, arguments, context)
 
 
 def _search(arguments: Arguments, context: Context) -> Outcome:
-    return _found(resolve_text(arguments.positionals[0], context.namespace, what="TEXT"), context)
+    text = resolve_text(arguments.positionals[0], context.namespace, what="TEXT")
+    return _found(text, arguments, context)
 
 
-def _found(search: str | None, context: Context) -> Outcome:
-    page = context.connection.use(lambda client: client.models(search=search))
+def _found(search: str | None, arguments: Arguments, context: Context) -> Outcome:
+    limit = whole_number(arguments, context, "--limit") or _SHOWN_MODELS
+    page = context.connection.use(
+        lambda client: collect_pages(
+            lambda some, cursor: client.models(search=search, limit=some, cursor=cursor), limit
+        )
+    )
     if not search:
         return Outcome(value=page)
     found = FoundModels(items=page.items, next_cursor=page.next_cursor, search=search)

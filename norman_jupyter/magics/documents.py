@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import json
+import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from norman_jupyter.client.media import Media
 from norman_jupyter.client.results import InvokeResult
+from norman_jupyter.client.tables import is_frame
 from norman_jupyter.previews.listings import FoundModels, ShownModel
 from norman_protocol.arrays import object_to_value
 from norman_protocol.decoding import JsonValue, encode
+from norman_protocol.errors import NormanError
 from norman_protocol.rendering import render_value
 from norman_protocol.rest import ModelPage
 
-__all__ = ["answer_body", "invoke_body", "json_document", "output_body"]
+__all__ = ["answer_body", "invoke_body", "json_document", "output_body", "rows_body"]
 
 # JSON itself escapes the controls below U+0020. These would steer a terminal, or show other text
 # than there is; inside a text, which is where they stand, an escape means the same.
@@ -57,7 +60,39 @@ def answer_body(value: Any) -> JsonValue:
         return encode(ModelPage(items=value.items, next_cursor=value.next_cursor))
     if isinstance(value, Path):
         return {"path": str(value)}
+    if is_frame(value):
+        return rows_body(value.to_dict("records"))
+    if isinstance(value, list):
+        return rows_body(value)
     return encode(value)
+
+
+def rows_body(rows: Sequence[Mapping[Any, Any]]) -> JsonValue:
+    """Return the rows of a map: numbers and text as they are, what is missing as null.
+
+    Anything else is as REST gives an output; what can't be one, such as a date, is its text.
+
+    Examples
+    --------
+    >>> rows_body([{"id": 1, "score": float("nan"), "error": None}])
+    [{'id': 1, 'score': None, 'error': None}]
+    """
+    return [{str(name): _cell_body(str(name), cell) for name, cell in row.items()} for row in rows]
+
+
+def _cell_body(name: str, cell: Any) -> JsonValue:
+    if getattr(cell, "shape", None) == () and hasattr(cell, "item"):
+        cell = cell.item()
+    if cell is None or isinstance(cell, (bool, int, str)):
+        return cell
+    if isinstance(cell, float):
+        return cell if math.isfinite(cell) else None
+    if type(cell).__name__ in ("NAType", "NaTType"):
+        return None
+    try:
+        return output_body(name, cell)
+    except NormanError:
+        return str(cell)
 
 
 def invoke_body(result: InvokeResult, outputs: Mapping[str, JsonValue]) -> JsonValue:

@@ -17,6 +17,7 @@ from norman_jupyter.magics.bindings import (
     resolve_value,
 )
 from norman_jupyter.magics.context import Context, Outcome, Runner
+from norman_jupyter.magics.options import JSON_FLAG
 from norman_jupyter.magics.parsing import Arguments
 from norman_protocol.errors import InputInvalid, NormanError, RequestInvalid
 from norman_protocol.signature import Signature
@@ -84,6 +85,7 @@ def _over(
     into: str | None,
 ) -> Outcome:
     from norman_jupyter.client.mapping import MapInterrupted
+    from norman_jupyter.magics.rows import NoDisplay
 
     notebook = context.notebook
     word = arguments.option("--over")
@@ -98,7 +100,8 @@ def _over(
     data = resolve_value("--over", word, context.namespace)
     constants = {name: binding.value for name, binding in bindings.items()}
     in_flight = _in_flight(arguments, context)
-    display = notebook.display_rows(reference)
+    # A document on standard output is to be nothing but the document.
+    display = NoDisplay() if JSON_FLAG in arguments.flags else notebook.display_rows(reference)
     try:
         answers = context.connection.use(
             lambda client: client.map(

@@ -164,6 +164,8 @@ _MODEL = Positional(name="MODEL", help="the name of a model", content="model")
 
 _LIMIT = Option(name="--limit", metavar="N", help="show so many; by default 20")
 
+_MODEL_LIMIT = Option(name="--limit", metavar="N", help="show so many; by default 50")
+
 _HOME = Option(
     name="--home",
     metavar="FOLDER",
@@ -374,6 +376,7 @@ _TABLE: tuple[Command, ...] = (
                 help="only those with this text in their name, or in a label, description or "
                 "tag of a version",
             ),
+            _MODEL_LIMIT,
         ),
         examples=("%norman models", "%norman models --search digit"),
     ),
@@ -386,6 +389,7 @@ _TABLE: tuple[Command, ...] = (
                 help="a part of a name, or of a label, description or tag of a version",
             ),
         ),
+        options=(_MODEL_LIMIT,),
         examples=("%norman search digit",),
     ),
     Command(

@@ -13,7 +13,7 @@ from norman_jupyter.previews.text import format_milliseconds, one_line
 if TYPE_CHECKING:
     from norman_jupyter.client.mapping import MapProgress
 
-__all__ = ["RowsDisplay", "rows_line"]
+__all__ = ["NoDisplay", "RowsDisplay", "rows_line"]
 
 _REFRESH_S = 0.25
 _BAR_CELLS = 24
@@ -88,6 +88,19 @@ class RowsDisplay:
     def _end(self, parts: list[str]) -> None:
         self._surface.show(_line(" · ".join(parts)))
         self._surface.close()
+
+
+class NoDisplay:
+    """Shows nothing, in the place of a `RowsDisplay`."""
+
+    def report(self, progress: MapProgress) -> None:
+        """Take how far it is."""
+
+    def finish(self, version: str | None = None, not_sent: tuple[str, ...] = ()) -> None:
+        """Take what came of it."""
+
+    def abandon(self, outcome: str) -> None:
+        """Take how it ended early."""
 
 
 def rows_line(progress: MapProgress, elapsed_s: float, *, ended: bool = False) -> str:

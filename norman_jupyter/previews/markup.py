@@ -66,7 +66,10 @@ _BLOCK = (
 )
 _PICTURE = "display:block;max-width:100%;margin:.2em 0"
 _DRAWING = f"{_PICTURE};max-height:24em"
-_PLAYER = "display:block;max-width:min(100%,32em);max-height:24em;margin:.2em 0"
+# At least so wide that the controls of a tiny video can be used.
+_PLAYER = (
+    "display:block;min-width:min(100%,18em);max-width:min(100%,32em);max-height:24em;margin:.2em 0"
+)
 _DETAILS = "margin:.1em 0"
 _SUMMARY = "cursor:pointer;opacity:.75;font-size:.92em"
 # A colour of the theme, or one that stands out from white and from black.

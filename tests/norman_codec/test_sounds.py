@@ -6,10 +6,11 @@ import struct
 import av
 import numpy as np
 import pytest
-from media_files import sine, video_file, wave_file, wave_levels
+from media_files import image_file, sine, video_file, wave_file, wave_levels
 
 from norman_codec.faults import MediaFault
 from norman_codec.sounds import decode_sound, encode_sound
+from norman_codec.videos import decode_video
 from norman_protocol.media import Layout, MediaLimits, Modality, default_layout
 
 LIMITS = MediaLimits()
@@ -233,6 +234,22 @@ def test_eight_channels_are_read_where_they_lie():
     # The fourth is for low notes alone, and comes through a filter.
     others = [0, 1, 2, 4, 5, 6, 7]
     assert heights[others] == pytest.approx(np.abs(given).max(axis=1)[others], abs=0.05)
+
+
+def with_cover(sound: bytes) -> bytes:
+    """Put a picture before an MP3, as players show it (ID3 2.3, frame APIC)."""
+    picture = image_file(np.zeros((4, 4, 3), np.uint8))
+    frame = b"\0image/png\0\x03\0" + picture
+    frame = b"APIC" + struct.pack(">I", len(frame)) + b"\0\0" + frame
+    size = bytes(len(frame) >> shift & 0x7F for shift in (21, 14, 7, 0))
+    return b"ID3\x03\0\0" + size + frame + sound[sound.index(b"\xff\xfb") :]
+
+
+def test_cover_picture_is_no_video():
+    content = with_cover(encode_sound(sine(440, 0.2)[np.newaxis], 44_100, SOUND, "mp3"))
+    assert decode_sound(content, SOUND, LIMITS)[0].shape == (1, 8_820)
+    with pytest.raises(MediaFault, match=r"audio \(mp3\) and a cover picture only"):
+        decode_video(content, default_layout(Modality.VIDEO), LIMITS)
 
 
 # Wrong input

@@ -135,6 +135,15 @@ def test_refused_file_leaves_the_worker_in_service(codec):
     assert codec.log == ""
 
 
+def test_odd_metadata_writes_nothing_into_the_log(codec):
+    broken = b"Exif\0\0II*\0\x08\0\0\0\x05\0\x12\x01\x03\0\xff\xff\xff\xff"
+    content = image_file(np.zeros((4, 6), np.uint8), "JPEG", exif=broken)
+    answer = codec.decode(content)
+    assert isinstance(answer, Decoded)
+    assert answer.values["x"].shape == (1, 3, 4, 6)
+    assert codec.log == ""
+
+
 def test_output_that_is_no_image_is_a_failure(codec):
     value = Value(kind="tensor", dtype="uint8", shape=(1,), buffer=b"x")
     failure = codec.ask(Encode(id="9", parameters=(PHOTO,), values={"x": value}))

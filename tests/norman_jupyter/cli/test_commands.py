@@ -65,6 +65,7 @@ def test_upload_that_fails_says_why_in_one_line(norman, upload):
     upload("echo")
     assert "--trust" in norman.fail("upload", "echo")
     assert "nosuch" in norman.fail("upload", "nosuch")
+    assert norman("upload", "nosuch").stderr.count(b"\n") == 1
     (norman.folder / "echo" / "model.py").write_text("raise OSError('no weights')\n")
     line = norman.fail("upload", "echo", "--trust", "--name", "hopeless")
     assert "no weights" in line

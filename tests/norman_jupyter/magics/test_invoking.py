@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
+
+import numpy as np
 import pandas as pd
 import pytest
 
 from norman_jupyter.client.mapping import MapInterrupted, MapProgress
 from norman_jupyter.magics.bodies import read_body
+from norman_jupyter.magics.documents import answer_body
 from norman_jupyter.magics.rows import RowsDisplay
 from norman_protocol.errors import InputInvalid, ModelNotFound, RequestInvalid
 from norman_protocol.signature import Modality, Parameter, Signature
@@ -241,3 +245,33 @@ def test_rows_that_nobody_counted_have_no_bar():
     assert surface.shown == ["digits: 3 rows"]
     display.abandon("interrupted")
     assert surface.shown[-1].startswith("digits: interrupted · 3 rows in")
+
+
+# --- as JSON --------------------------------------------------------------------------------------
+
+
+def test_rows_are_printed_as_json(notebook):
+    notebook.run("%norman invoke digits --over {[1, 2]} --json")
+    document = notebook.printed()
+    rows = json.loads(document.removesuffix("Out[1]: "))
+    assert rows == [
+        {"label": 7, "error": None},
+        {"label": None, "error": "ModelFailed: no"},
+    ]
+
+
+def test_cells_of_any_kind_are_json():
+    cells = {
+        "array": np.ones(2, np.float32),
+        "scalar": np.int64(3),
+        "file": b"\0",
+        "when": pd.Timestamp("2031-05-06"),
+        "never": pd.NaT,
+        "missing": pd.NA,
+    }
+    ((row),) = answer_body(pd.DataFrame([cells], dtype=object))
+    assert row["array"] == {"dtype": "float32", "shape": [2], "data": [1.0, 1.0]}
+    assert (row["scalar"], row["never"], row["missing"]) == (3, None, None)
+    assert row["file"]["base64"] == "AA=="
+    assert row["when"].startswith("2031-05-06")
+    assert answer_body([{"x": 1}]) == [{"x": 1}]

@@ -125,6 +125,15 @@ def test_what_json_has_no_word_for_is_said_as_rest_says_it():
     assert outputs["c"] == "\x9b\u202e"
 
 
+@pytest.mark.parametrize(("limit", "count"), [("1", 1), ("250", 250), ("1000", 450)])
+def test_models_are_listed_as_far_as_one_asks(limit, count, notebook, client):
+    client.model_facts = {f"model{number}": {} for number in range(450)}
+    notebook.run(f"%norman search model --limit {limit} --json")
+    found = document(notebook)
+    assert len({item["name"] for item in found["items"]}) == count
+    assert (found["next_cursor"] is None) == (count == 450)
+
+
 def test_times_are_iso(notebook):
     notebook.run("%norman versions digits --json")
     assert document(notebook)["items"][0]["created_at"] == "2031-05-06T07:08:09+00:00"
