@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from norman_jupyter.client.asynchronous import Norman
     from norman_jupyter.client.blocking import BlockingNorman
     from norman_jupyter.client.frames import MappedRow
+    from norman_jupyter.client.inspection import Inspection
     from norman_jupyter.client.loaded import LoadedModel
     from norman_jupyter.client.mapping import MapInterrupted, MapProgress, MapRun
     from norman_jupyter.client.media import Media
@@ -79,6 +80,7 @@ __all__ = [
     "Forbidden",
     "IdempotencyConflict",
     "InputInvalid",
+    "Inspection",
     "InternalError",
     "InterpreterRefused",
     "Interrupted",
@@ -122,6 +124,7 @@ __all__ = [
 
 _HOMES = {
     "BlockingNorman": "norman_jupyter.client.blocking",
+    "Inspection": "norman_jupyter.client.inspection",
     "InvokeResult": "norman_jupyter.client.results",
     "Media": "norman_jupyter.client.media",
     "LoadedModel": "norman_jupyter.client.loaded",

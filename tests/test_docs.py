@@ -9,12 +9,16 @@ import json
 import pkgutil
 import re
 import tomllib
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
 from norman_jupyter import Norman
 from norman_jupyter.magics.options import find_command
+from norman_jupyter.packaging.configuration import Layer, read_configuration
+from norman_protocol.declared import check_declaration
+from norman_protocol.media import ENCODINGS, MEDIA, Layout, Modality
 
 _REPOSITORY = Path(__file__).parent.parent
 _DOCUMENTS = sorted([*_REPOSITORY.glob("*.md"), *_REPOSITORY.glob("docs/**/*.md")])
@@ -23,6 +27,7 @@ _PROJECT = tomllib.loads((_REPOSITORY / "pyproject.toml").read_text(encoding="ut
 _PACKAGES = (
     "norman_protocol",
     "norman_bundle",
+    "norman_codec",
     "norman_worker",
     "norman_executor",
     "norman_server",
@@ -72,6 +77,14 @@ def test_python_blocks_compile(path):
 
 
 @pytest.mark.parametrize("path", _DOCUMENTS, ids=_ids)
+def test_configurations_are_read(path):
+    for block in _code_blocks(path, "toml"):
+        configuration = read_configuration(Layer(place=path.name, content=tomllib.loads(block)))
+        assert configuration.declaration is not None
+        check_declaration(configuration.declaration)
+
+
+@pytest.mark.parametrize("path", _DOCUMENTS, ids=_ids)
 def test_make_commands_exist(path):
     makefile = (_REPOSITORY / "Makefile").read_text(encoding="utf-8")
     targets = set(re.findall(r"^([a-z-]+):", makefile, flags=re.MULTILINE))
@@ -111,6 +124,13 @@ def test_readme_imports_what_there_is():
             if isinstance(node, ast.ImportFrom) and node.module == "norman_jupyter":
                 for alias in node.names:
                     assert hasattr(package, alias.name)
+
+
+def test_every_encoding_and_every_field_of_a_layout_is_told():
+    text = (_REPOSITORY / "docs" / "media.md").read_text(encoding="utf-8")
+    told = set(re.findall(r"`([a-z0-9_]+)`", text))
+    encodings = {one.name for one in ENCODINGS.values() if one.modality in MEDIA | {Modality.TEXT}}
+    assert encodings | {field.name for field in fields(Layout)} <= told
 
 
 def test_every_dependency_has_its_reason_and_no_other():

@@ -1053,7 +1053,8 @@ export interface components {
          * @description Outputs as plain JSON.
          *
          *     A tensor is ``{"dtype", "shape", "data"}`` with nested lists (null for NaN and Infinity,
-         *     ``[re, im]`` for a complex number), bytes are ``{"base64", "file_name"}``.
+         *     ``[re, im]`` for a complex number), bytes are ``{"base64", "file_name"}``, with ``"encoding"``
+         *     (such as ``png``) where that is known.
          */
         readonly InvokeAnswer: {
             readonly id: string;

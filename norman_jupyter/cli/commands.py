@@ -52,8 +52,13 @@ class _Shell:
         return JSON_FLAG in self.arguments.flags
 
 
-def run_command(arguments: Arguments, terminal: Terminal) -> int:
+def run_command(arguments: Arguments, terminal: Terminal, project: Mapping[str, str]) -> int:
     """Run a command, write its answer and return the exit status.
+
+    Parameters
+    ----------
+    project
+        What the project of the current folder says, by the names of settings.
 
     Raises
     ------
@@ -64,7 +69,7 @@ def run_command(arguments: Arguments, terminal: Terminal) -> int:
     """
     if arguments.command is None:
         raise AssertionError("unreachable: there is a command")
-    context = _context(arguments, terminal)
+    context = _context(arguments, terminal, project)
     shell = _Shell(arguments=arguments, context=context, terminal=terminal)
     try:
         return _RUNNERS.get(arguments.command.name, _ask)(shell)
@@ -72,7 +77,7 @@ def run_command(arguments: Arguments, terminal: Terminal) -> int:
         context.connection.close()
 
 
-def examine(arguments: Arguments, terminal: Terminal) -> int | None:
+def examine(arguments: Arguments, terminal: Terminal, project: Mapping[str, str]) -> int | None:
     """Have the running server examine its home; None where it is to be done without a server.
 
     Returns the exit status.
@@ -84,7 +89,7 @@ def examine(arguments: Arguments, terminal: Terminal) -> int | None:
     """
     if "--home" in arguments.options:
         return None
-    context = _context(arguments, terminal)
+    context = _context(arguments, terminal, project)
     try:
         report = RUNNERS["doctor"](arguments, context).value
     except (ServerNotFound, ExecutorUnavailable):
@@ -107,11 +112,12 @@ def _ask(shell: _Shell) -> int:
 
 
 def _upload(shell: _Shell) -> int:
-    version: VersionDetail = RUNNERS["upload"](shell.arguments, shell.context).value
-    if shell.as_json or shell.terminal.is_interactive:
-        show_answer(version, shell.terminal, as_json=shell.as_json)
-    else:  # what a script goes on with
-        shell.terminal.write(f"{version.reference}\n")
+    found = RUNNERS["upload"](shell.arguments, shell.context).value
+    is_piped = not (shell.as_json or shell.terminal.is_interactive)
+    if is_piped and isinstance(found, VersionDetail):  # what a script goes on with
+        shell.terminal.write(f"{found.reference}\n")
+    else:
+        show_answer(found, shell.terminal, as_json=shell.as_json)
     return DONE
 
 
@@ -186,14 +192,17 @@ def _targets(arguments: Arguments, names: list[str] | None) -> Targets:
     return read_targets([word.text for word in arguments.options.get("--output", ())], names)
 
 
-def _context(arguments: Arguments, terminal: Terminal) -> Context:
-    url = arguments.option("--url")
+def _context(arguments: Arguments, terminal: Terminal, project: Mapping[str, str]) -> Context:
     token = _token(arguments, terminal)
+    given = arguments.option("--url")
+    url = None if given is None else given.text
+    if url is None and not terminal.environ.get("NORMAN_URL"):
+        url = project.get("url")
 
     def connect() -> Client:
         from norman_jupyter.client.blocking import BlockingNorman
 
-        return BlockingNorman(None if url is None else url.text, token)
+        return BlockingNorman(url, token)
 
     def display(subject: str) -> TransferProgress:
         return TransferProgress(terminal, subject)

@@ -57,7 +57,9 @@ def complete_line() -> None:
     import argcomplete
     from argcomplete.completers import SuppressCompleter
 
-    argcomplete.autocomplete(_parser(), default_completer=SuppressCompleter(), exclude=["-h", "-?"])
+    argcomplete.autocomplete(
+        _parser(), default_completer=SuppressCompleter(), always_complete_options=False
+    )
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -168,6 +170,7 @@ _COMPLETERS: Final[dict[Content, _Completer]] = {
     "bindings": _inputs,
     "alias": _aliases,
     "invocation": _invocations,
+    "environment": lambda **_: sorted(os.environ),
     "state": lambda **_: get_args(InvocationState),
     "shell": lambda **_: _SHELLS,
 }

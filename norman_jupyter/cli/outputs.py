@@ -185,7 +185,7 @@ def _file_bytes(name: str, output: Any, file: str) -> bytes:
     if file.endswith(".npy"):
         return _npy(name, output)
     body = output_body(name, output)
-    if hasattr(output, "__array__") and body["data"] is not None:
+    if hasattr(output, "__array__") and isinstance(body, dict) and body["data"] is not None:
         body = body["data"]
     return json.dumps(body, ensure_ascii=False, allow_nan=False).encode() + b"\n"
 
@@ -209,10 +209,15 @@ def _npy(name: str, output: Any) -> bytes:
 def _check_place(file: str) -> None:
     if file == _STDOUT:
         return
-    path = Path(file).expanduser()
-    if path.is_dir():
+    try:
+        path = Path(file).expanduser()
+        is_folder, has_folder = path.is_dir(), path.parent.is_dir()
+    except (OSError, RuntimeError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise RequestInvalid(f"{_OPTION} {file[:80]}: {reason}.", field=_OPTION) from error
+    if is_folder:
         raise RequestInvalid(f"{_OPTION}: {file} is a folder; name a file in it.", field=_OPTION)
-    if not path.parent.is_dir():
+    if not has_folder:
         raise RequestInvalid(f"{_OPTION}: there is no folder {path.parent}.", field=_OPTION)
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Final
 
 from norman_jupyter.cli.failures import (
@@ -107,7 +108,8 @@ def _run(given: list[str], terminal: Terminal, execute: Execute) -> int:
         raise _unknown_option(given[0])
     if given[0] == "serve":
         return _become_server(given[1:], terminal, execute)
-    arguments = parse(_words(given), commands=SHELL_COMMANDS, program=_PROGRAM)
+    project = _project_settings(given)
+    arguments = parse(_words(given), commands=SHELL_COMMANDS, program=_PROGRAM, defaults=project)
     command = arguments.command
     if arguments.wants_help or command is None:
         return _help(given, arguments, terminal)
@@ -122,15 +124,35 @@ def _run(given: list[str], terminal: Terminal, execute: Execute) -> int:
     from norman_jupyter.cli.commands import examine, run_command
 
     if command.name != "doctor":
-        return run_command(arguments, terminal)
+        return run_command(arguments, terminal, project)
     try:
-        status = examine(arguments, terminal)
+        status = examine(arguments, terminal, project)
     except NormanError as error:
         _explain(error, terminal, given)
         return UNDECIDED
     if status is None:
         return _become_server(_server_words(arguments), terminal, execute)
     return status
+
+
+def _project_settings(given: Sequence[str]) -> Mapping[str, str]:
+    """Return what the project of this folder says, by the names of settings.
+
+    Raises
+    ------
+    ConfigurationInvalid
+        Its file says what can't be.
+    """
+    command = find_command(given[0], SHELL_COMMANDS)
+    if command is None or not command.asks or _HELP & set(given):
+        return {}
+    from norman_jupyter.client.settings import read_project
+
+    try:
+        project = read_project(Path.cwd()).project
+    except FileNotFoundError:  # the folder was deleted under the shell
+        return {}
+    return {name: str(value) for name, value in project.items()}
 
 
 def _unknown_option(name: str) -> RequestInvalid:

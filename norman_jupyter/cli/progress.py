@@ -31,6 +31,11 @@ class TransferProgress(UploadDisplay):
         super().report(progress)
         self._lines.begins = True
 
+    def abandon(self, outcome: str) -> None:
+        """Say how far it came, where a line of it stands; why it ended, the error says."""
+        if self._lines.is_open:
+            super().abandon(outcome)
+
     def finish(self, version: VersionDetail) -> None:
         """Say what each step took."""
         self.end(version.reference)
@@ -41,7 +46,7 @@ class _Lines:
 
     def __init__(self, terminal: Terminal) -> None:
         self._terminal = terminal
-        self._is_open = False
+        self.is_open = False
         self.begins = True
         """Whether what comes next is a new step, not the same one further on."""
 
@@ -53,14 +58,14 @@ class _Lines:
             return
         # A line that wraps could not be taken back.
         width = max(20, os.get_terminal_size(self._terminal.stderr.fileno()).columns - 1)
-        begin = "\r\x1b[2K" if self._is_open else ""
+        begin = "\r\x1b[2K" if self.is_open else ""
         shown = text if len(text) <= width else f"{text[: width - 1]}…"
         self._terminal.stderr.write(begin + shown)
         self._terminal.stderr.flush()
-        self._is_open = True
+        self.is_open = True
 
     def close(self) -> None:
-        if self._is_open:
+        if self.is_open:
             self._terminal.stderr.write("\n")
             self._terminal.stderr.flush()
-            self._is_open = False
+            self.is_open = False

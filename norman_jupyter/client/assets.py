@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, Final
@@ -21,19 +23,42 @@ from norman_jupyter.client.sources import (
     file_path,
     resolve_source,
 )
-from norman_jupyter.client.web import WebLimits, url_file_name
-from norman_jupyter.packaging.configuration import Asset
+from norman_jupyter.client.web import WebLimits, is_url, url_file_name
+from norman_jupyter.packaging.configuration import (
+    Asset,
+    Configuration,
+    Layer,
+    join_layers,
+    read_layer,
+)
 from norman_jupyter.packaging.folders import LocalBundle, LocalFile, list_file, tell_format
+from norman_jupyter.packaging.opening import Opened
 from norman_protocol.declaration import Declaration
-from norman_protocol.errors import BundleInvalid
+from norman_protocol.errors import BundleInvalid, ConfigurationInvalid
+from norman_protocol.references import parse_name
 
-__all__ = ["ASSET_LIMITS", "collect_assets", "staging_folder"]
+__all__ = [
+    "ASSET_LIMITS",
+    "NamedModel",
+    "collect_assets",
+    "fetch_model",
+    "read_model",
+    "staging_folder",
+]
 
 ASSET_LIMITS: Final = WebLimits(size_bytes=64 << 30, total_s=4 * 3600.0)
 """Of a file of a model: larger, and slower, than what a call takes."""
 
 _WEIGHTS: Final = ("weights", "model")
 _BYTES: Final = (bytes, bytearray, memoryview)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NamedModel:
+    """A model whose files a configuration names; none of them is here yet."""
+
+    name: str
+    configuration: Configuration
 
 
 @contextlib.contextmanager
@@ -44,6 +69,53 @@ def staging_folder() -> Iterator[Path]:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def read_model(
+    config: Mapping[str, Any] | str | os.PathLike[str], keywords: Mapping[str, Any]
+) -> NamedModel:
+    """Read a configuration that names a model's files; blocks.
+
+    Parameters
+    ----------
+    keywords
+        Keys that count before the configuration's; those that are None are absent.
+
+    Raises
+    ------
+    ConfigurationInvalid
+        The configuration can't be followed.
+    NameInvalid
+        Its name can't be a model's.
+    """
+    layer = read_layer(config)
+    said = join_layers([layer, Layer(place="the call", content=keywords)])
+    if said.name is None:
+        raise ConfigurationInvalid(f"'name' in {layer.place} is missing.", field="name")
+    assets = tuple(_anchor(asset, layer.folder) for asset in said.assets)
+    return NamedModel(
+        name=parse_name(said.name), configuration=dataclasses.replace(said, assets=assets)
+    )
+
+
+def fetch_model(named: NamedModel, folder: Path, *, trusted: bool) -> Steps[Opened]:
+    """Bring the files of a model together, as `collect_assets` does."""
+    said = named.configuration
+    bundle, declaration = yield from collect_assets(
+        said.assets, said.declaration, folder, trusted=trusted
+    )
+    said = dataclasses.replace(said, declaration=declaration)
+    return Opened(name=named.name, bundle=bundle, configuration=said)
+
+
+def _anchor(asset: Asset, folder: Path | None) -> Asset:
+    """Take a path that a file of configuration names as relative to that file."""
+    data = asset.data
+    if folder is None or not isinstance(data, str) or asset.source not in (None, "File"):
+        return asset
+    if is_url(data):
+        return asset
+    return dataclasses.replace(asset, data=folder / file_path(data), source="File")
 
 
 def collect_assets(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
 from norman_jupyter.client.asyncio_driver import AsyncioDriver
 from norman_jupyter.client.catalogue import AsyncioCatalogue
-from norman_jupyter.client.core import Configured, Core, PathLike, PublishOptions, Transport
+from norman_jupyter.client.core import Core, PathLike, Transport
 from norman_jupyter.client.dictionaries import Answer, check_alone, stream_bytes
 from norman_jupyter.client.effects import Steps
 from norman_jupyter.client.inputs import merge_inputs
@@ -19,6 +19,7 @@ from norman_jupyter.client.metering import OnProgress
 from norman_jupyter.client.results import InvokeResult
 from norman_jupyter.client.submissions import Submission
 from norman_jupyter.client.surroundings import make_discovery
+from norman_jupyter.client.uploading import Configured, PublishOptions
 from norman_jupyter.client.web import WebLimits
 from norman_jupyter.packaging.configuration import upload_keywords
 from norman_protocol.messages import InvocationState
@@ -34,6 +35,7 @@ from norman_protocol.rest import (
 )
 
 if TYPE_CHECKING:
+    from norman_jupyter.client.inspection import Inspection
     from norman_jupyter.client.loaded import LoadedModel
 
 __all__ = ["Norman"]
@@ -181,7 +183,7 @@ class Norman(AsyncioCatalogue):
             print(version.reference)  # digits@1
         """
         return await self._run(
-            self._core.upload(
+            self._core.uploads.upload(
                 source,
                 config=config,
                 keywords=upload_keywords(
@@ -206,6 +208,11 @@ class Norman(AsyncioCatalogue):
         self,
         config: Configured,
         *,
+        name: str | None = None,
+        label: str | None = None,
+        description: str | None = None,
+        long_description: str | None = None,
+        tags: Iterable[str] = (),
         trust: bool = False,
         activate: bool = True,
         origin: Origin | None = None,
@@ -222,7 +229,9 @@ class Norman(AsyncioCatalogue):
             […], "model_type", …}``, or the path of a TOML or JSON file with that. The data of an
             asset is bytes, a path, an http or https URL (fetched here), or an object with
             ``read()``; ``source`` says which where it can't be told. docs/configuration.md lists
-            every key.
+            every key. The paths in a file are relative to its folder.
+        name, label, description, long_description, tags
+            Count before the configuration's.
         trust, activate, origin, on_progress
             As for `upload`.
 
@@ -262,10 +271,82 @@ class Norman(AsyncioCatalogue):
                 }],
             })
         """
-        options = PublishOptions(
-            trust=trust, activate=activate, origin=origin, on_progress=on_progress
+        return await self._run(
+            self._core.uploads.upload_model(
+                config,
+                keywords=upload_keywords(
+                    name=name,
+                    label=label,
+                    description=description,
+                    long_description=long_description,
+                    tags=tags,
+                ),
+                options=PublishOptions(
+                    trust=trust, activate=activate, origin=origin, on_progress=on_progress
+                ),
+            )
         )
-        return await self._run(self._core.upload_model(config, options))
+
+    async def inspect(
+        self,
+        source: PathLike | Mapping[str, Any] | None = None,
+        *,
+        name: str | None = None,
+        label: str | None = None,
+        description: str | None = None,
+        long_description: str | None = None,
+        tags: Iterable[str] = (),
+        config: Configured | None = None,
+        inputs: Sequence[Mapping[str, Any]] | None = None,
+        outputs: Sequence[Mapping[str, Any]] | None = None,
+        runtime: str | None = None,
+        entry: str | None = None,
+        output_format: str | None = None,
+    ) -> Inspection:
+        """Tell what an upload would be, from the files alone: nothing is sent.
+
+        Parameters
+        ----------
+        source
+            As for `upload`, or a dictionary as for `upload_model` (its links are fetched). None:
+            the files that ``config`` names.
+        name, label, description, long_description, tags, config, inputs, outputs, runtime, \
+        entry, output_format
+            As for `upload`.
+
+        Returns
+        -------
+        Inspection
+            Format, signature as far as files and configuration tell, files, size, what would run
+            when it is loaded, and the memory to expect.
+
+        Raises
+        ------
+        BundleInvalid, ConfigurationInvalid, NameInvalid
+            As for `upload`. A model that needs trust is inspected all the same.
+
+        Examples
+        --------
+        ::
+
+            inspection = await norman.inspect("./model")
+            inspection.needs_trust, inspection.expected_memory_bytes
+        """
+        keywords = upload_keywords(
+            name=name,
+            label=label,
+            description=description,
+            long_description=long_description,
+            tags=tags,
+            inputs=inputs,
+            outputs=outputs,
+            runtime=runtime,
+            entry=entry,
+            output_format=output_format,
+        )
+        if isinstance(source, Mapping):
+            source, config = None, source
+        return await self._run(self._core.uploads.inspect(source, config=config, keywords=keywords))
 
     async def download(
         self,

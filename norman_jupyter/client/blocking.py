@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
 from norman_jupyter.client.catalogue import BlockingCatalogue
-from norman_jupyter.client.core import Configured, Core, PathLike, PublishOptions, Transport
+from norman_jupyter.client.core import Core, PathLike, Transport
 from norman_jupyter.client.dictionaries import (
     BlockingAnswer,
     check_alone,
@@ -26,6 +26,7 @@ from norman_jupyter.client.results import InvokeResult
 from norman_jupyter.client.sources import SourceFailed
 from norman_jupyter.client.submissions import BlockingSubmission
 from norman_jupyter.client.surroundings import make_discovery
+from norman_jupyter.client.uploading import Configured, PublishOptions
 from norman_jupyter.client.web import WebLimits
 from norman_jupyter.packaging.configuration import upload_keywords
 from norman_protocol.messages import InvocationState
@@ -41,6 +42,7 @@ from norman_protocol.rest import (
 )
 
 if TYPE_CHECKING:
+    from norman_jupyter.client.inspection import Inspection
     from norman_jupyter.client.loaded import LoadedModel
 
 __all__ = ["BlockingNorman"]
@@ -126,7 +128,7 @@ class BlockingNorman(BlockingCatalogue):
         See `Norman.upload`: same parameters, answer and errors.
         """
         return self._run(
-            self._core.upload(
+            self._core.uploads.upload(
                 source,
                 config=config,
                 keywords=upload_keywords(
@@ -151,16 +153,65 @@ class BlockingNorman(BlockingCatalogue):
         self,
         config: Configured,
         *,
+        name: str | None = None,
+        label: str | None = None,
+        description: str | None = None,
+        long_description: str | None = None,
+        tags: Iterable[str] = (),
         trust: bool = False,
         activate: bool = True,
         origin: Origin | None = None,
         on_progress: OnProgress | None = None,
     ) -> VersionDetail:
         """Upload a model whose files a dictionary names; see `Norman.upload_model`."""
-        options = PublishOptions(
-            trust=trust, activate=activate, origin=origin, on_progress=on_progress
+        return self._run(
+            self._core.uploads.upload_model(
+                config,
+                keywords=upload_keywords(
+                    name=name,
+                    label=label,
+                    description=description,
+                    long_description=long_description,
+                    tags=tags,
+                ),
+                options=PublishOptions(
+                    trust=trust, activate=activate, origin=origin, on_progress=on_progress
+                ),
+            )
         )
-        return self._run(self._core.upload_model(config, options))
+
+    def inspect(
+        self,
+        source: PathLike | Mapping[str, Any] | None = None,
+        *,
+        name: str | None = None,
+        label: str | None = None,
+        description: str | None = None,
+        long_description: str | None = None,
+        tags: Iterable[str] = (),
+        config: Configured | None = None,
+        inputs: Sequence[Mapping[str, Any]] | None = None,
+        outputs: Sequence[Mapping[str, Any]] | None = None,
+        runtime: str | None = None,
+        entry: str | None = None,
+        output_format: str | None = None,
+    ) -> Inspection:
+        """Tell what an upload would be: nothing is sent; see `Norman.inspect`."""
+        keywords = upload_keywords(
+            name=name,
+            label=label,
+            description=description,
+            long_description=long_description,
+            tags=tags,
+            inputs=inputs,
+            outputs=outputs,
+            runtime=runtime,
+            entry=entry,
+            output_format=output_format,
+        )
+        if isinstance(source, Mapping):
+            source, config = None, source
+        return self._run(self._core.uploads.inspect(source, config=config, keywords=keywords))
 
     def download(
         self,

@@ -8,14 +8,12 @@ import math
 import os
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 from urllib.parse import quote, urlsplit
 
-from norman_jupyter.client.assets import collect_assets, staging_folder
 from norman_jupyter.client.catalogue import Catalogue
 from norman_jupyter.client.dictionaries import (
     DictionaryCall,
@@ -53,13 +51,9 @@ from norman_jupyter.client.rest import (
     version_path,
 )
 from norman_jupyter.client.results import InvokeResult, read_result
-from norman_jupyter.client.transfer import transfer_bundle
+from norman_jupyter.client.uploading import Uploads
 from norman_jupyter.client.web import WebLimits
-from norman_jupyter.packaging.configuration import join_layers, read_layer
-from norman_jupyter.packaging.opening import Opened, open_configured
-from norman_jupyter.packaging.origin import collect_origin
 from norman_protocol.errors import (
-    ConfigurationInvalid,
     Conflict,
     ExecutorUnavailable,
     InputInvalid,
@@ -83,26 +77,21 @@ from norman_protocol.rest import (
     InvocationPage,
     InvocationSummary,
     LogText,
-    Manifest,
     ModelDetail,
     ModelPage,
-    Origin,
-    PublishRequest,
     ReplayRequest,
     ServerStatus,
     VersionDetail,
 )
+from norman_protocol.signature import Signature
 from norman_protocol.values import Value
 
 if TYPE_CHECKING:
     from norman_jupyter.client.loaded import LoadedModel
 
-__all__ = ["Configured", "Core", "PathLike", "PublishOptions", "Transport"]
+__all__ = ["Core", "PathLike", "Transport"]
 
 T = TypeVar("T")
-Configured: TypeAlias = Mapping[str, Any] | str | os.PathLike[str]
-"""A configuration: a dictionary, or the path of a TOML or JSON file."""
-
 Transport: TypeAlias = Literal["auto", "local", "rest"]
 PathLike: TypeAlias = str | os.PathLike[str]
 
@@ -120,16 +109,6 @@ _GOES_ON = 202
 _UNAVAILABLE = 503
 
 _ROUTING_CODES = (ModelNotFound.code, VersionNotFound.code, NotReady.code)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PublishOptions:
-    """What the caller of an upload decides, beside what is said of the model."""
-
-    trust: bool = False
-    activate: bool = True
-    origin: Origin | None = None
-    on_progress: OnProgress | None = None
 
 
 class Core:
@@ -167,6 +146,7 @@ class Core:
         self._ids = itertools.count(1)
         self._pictures = PictureInputs()
         self.catalogue = Catalogue(self._call)
+        self.uploads = Uploads(self._call, self._meet, self._connect_handover)
 
     # --- calls --------------------------------------------------------------------------------
 
@@ -202,9 +182,11 @@ class Core:
         timeout_s = check_timeout(timeout_s)
         version = yield from self.version(call.reference)
         check_titles(call, version)
+        signature = version.signature or Signature()
+        parameters = {parameter.name: parameter for parameter in signature.inputs}
         values: dict[str, Value] = {}
         for given in call.inputs:
-            values[given.title] = yield from read_input(given, limits)
+            values[given.title] = yield from read_input(given, limits, parameters.get(given.title))
         message = Invoke(
             id=f"{next(self._ids):x}", reference=call.reference, timeout_s=timeout_s, values=values
         )
@@ -213,7 +195,7 @@ class Core:
         wanted = None if declared is None else declared.output_format
         outputs: dict[str, bytes] = {}
         for title, value in result.values.items():
-            outputs[title] = yield from work(partial(output_bytes, value, wanted))
+            outputs[title] = yield from work(partial(output_bytes, value, wanted, title))
         return call, outputs
 
     def _deliver(self, message: Invoke) -> Steps[tuple[Result, float]]:
@@ -275,62 +257,9 @@ class Core:
 
     # --- uploads ------------------------------------------------------------------------------
 
-    def upload(
-        self,
-        source: PathLike,
-        *,
-        config: Configured | None,
-        keywords: Mapping[str, Any],
-        options: PublishOptions,
-    ) -> Steps[VersionDetail]:
-        """Upload a file or folder as a new version."""
-        opened = yield from work(
-            partial(
-                open_configured, source, config=config, keywords=keywords, trusted=options.trust
-            )
-        )
-        return (yield from self._publish(opened, opened.bundle.source, options))
-
-    def upload_model(self, config: Configured, options: PublishOptions) -> Steps[VersionDetail]:
-        """Upload a model whose files a dictionary names."""
-        configuration = yield from work(lambda: join_layers([read_layer(config)]))
-        if configuration.name is None:
-            raise ConfigurationInvalid("The configuration has no 'name'.", field="name")
-        name = parse_name(configuration.name)
-        with staging_folder() as folder:
-            bundle, declaration = yield from collect_assets(
-                configuration.assets, configuration.declaration, folder, trusted=options.trust
-            )
-            configuration = dataclasses.replace(configuration, declaration=declaration)
-            opened = Opened(name=name, bundle=bundle, configuration=configuration)
-            return (yield from self._publish(opened, None, options))
-
-    def _publish(
-        self, opened: Opened, source: Path | None, options: PublishOptions
-    ) -> Steps[VersionDetail]:
+    def _meet(self) -> Steps[None]:
+        """Make sure that there is a server, before work for it begins."""
         yield from self._greet(self._target or (yield from self._find()))
-        origin = options.origin
-        if origin is None:
-            origin = yield from work(partial(collect_origin, source))
-        said = opened.configuration
-        request = PublishRequest(
-            manifest=Manifest(files=()),
-            label=said.label,
-            description=said.description,
-            long_description=said.long_description,
-            tags=said.tags,
-            trust=options.trust,
-            activate=options.activate,
-            origin=origin,
-            declaration=said.declaration,
-        )
-        tell = options.on_progress or _tell_nobody
-        connect = self._connect_handover
-        return (
-            yield from transfer_bundle(
-                self._call, connect, opened.bundle, opened.name, request, tell
-            )
-        )
 
     def _connect_handover(self) -> Handover | None:
         """Connect for files to be given by descriptor, where they may be; blocks."""
@@ -492,7 +421,7 @@ class Core:
     def _record_link(self, result: Result) -> str | None:
         """Return where the page that shows the notebook finds the record of a call."""
         target = self._target
-        if target is None or not target.is_ours:
+        if target is None or not target.is_ours or not result.kept:
             return None
         # Without scheme and host: the browser may know the server by others than we do.
         return f"{urlsplit(target.url).path}{API_PATH}/{_invocation_path(result.invocation_id)}"

@@ -9,8 +9,10 @@ from difflib import get_close_matches
 from functools import partial
 from typing import Any, Final, TypeAlias
 
+from norman_jupyter.client.contents import read_content
 from norman_jupyter.client.effects import Steps, work
 from norman_jupyter.client.inputs import encode_inputs
+from norman_jupyter.client.media import Media
 from norman_jupyter.client.sources import (
     SourceFailed,
     copy_stream,
@@ -25,8 +27,10 @@ from norman_protocol.arrays import value_to_array
 from norman_protocol.declaration import OutputFormat
 from norman_protocol.decoding import dump_json
 from norman_protocol.errors import InputInvalid, OutputInvalid
+from norman_protocol.media import ENCODINGS, Modality
 from norman_protocol.references import parse_reference
 from norman_protocol.rest import VersionDetail
+from norman_protocol.signature import Parameter
 from norman_protocol.values import Value
 
 __all__ = [
@@ -173,8 +177,15 @@ def _no_title(what: str, title: str, reference: str, nearest: list[str], known: 
     return f"{reference} has no {what} {title[:60]!r}. {hint}"
 
 
-def read_input(given: GivenInput, limits: WebLimits) -> Steps[Value]:
+def read_input(
+    given: GivenInput, limits: WebLimits, parameter: Parameter | None = None
+) -> Steps[Value]:
     """Bring the data of an input here, from wherever it is.
+
+    Parameters
+    ----------
+    parameter
+        What takes it; None where that isn't known.
 
     Raises
     ------
@@ -182,13 +193,16 @@ def read_input(given: GivenInput, limits: WebLimits) -> Steps[Value]:
         It can't be had, or no value can hold it; the message names the input. Nothing was sent.
     """
     try:
-        return (yield from _read_input(given, limits))
+        value = yield from _read_input(given, limits, parameter)
     except SourceFailed as error:
-        message = f"Input {given.title!r}: {error} The call was not sent."
+        message = f"Input {given.title!r}: {str(error).rstrip('.')}. The call was not sent."
         raise InputInvalid(message, input=given.title) from error
+    return (
+        value if parameter is None else (yield from work(partial(read_content, parameter, value)))
+    )
 
 
-def _read_input(given: GivenInput, limits: WebLimits) -> Steps[Value]:
+def _read_input(given: GivenInput, limits: WebLimits, parameter: Parameter | None) -> Steps[Value]:
     data = given.data
     source = resolve_source(data, given.source)
     pieces: list[bytes] = []
@@ -200,11 +214,13 @@ def _read_input(given: GivenInput, limits: WebLimits) -> Steps[Value]:
         return Value(kind="text" if is_text else "bytes", buffer=b"".join(pieces))
     if source == "File" and not isinstance(data, (bytes, bytearray, memoryview)):
         data = file_path(data)
-    values = yield from work(partial(encode_inputs, {given.title: data}))
+    is_picture = parameter is not None and parameter.modality is Modality.IMAGE
+    pictures = (given.title,) if is_picture else ()
+    values = yield from work(partial(encode_inputs, {given.title: data}, pictures))
     return values[given.title]
 
 
-def output_bytes(value: Value, output_format: OutputFormat | None) -> bytes:
+def output_bytes(value: Value, output_format: OutputFormat | None, title: str = "") -> bytes:
     r"""Return an output as bytes: a file as it is, text as UTF-8, all else as JSON.
 
     Parameters
@@ -212,6 +228,8 @@ def output_bytes(value: Value, output_format: OutputFormat | None) -> bytes:
     output_format
         ``binary`` makes a tensor a ``.npy`` file; else it becomes nested lists, with null for what
         JSON has no number for.
+    title
+        Of the output.
 
     Examples
     --------
@@ -219,7 +237,9 @@ def output_bytes(value: Value, output_format: OutputFormat | None) -> bytes:
     b'[1,2]'
     """
     if value.kind != "tensor":
-        return bytes(value.buffer)
+        data = bytes(value.buffer)
+        known = value.kind == "bytes" and value.encoding in ENCODINGS
+        return Media(data, encoding=value.encoding or "", display_title=title) if known else data
     array = value_to_array(value)
     if output_format == "binary":
         return _npy(array)

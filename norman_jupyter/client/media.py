@@ -8,8 +8,9 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from norman_protocol.errors import OutputInvalid
-from norman_protocol.media import ENCODINGS, Modality, media_type_of
+from norman_protocol.errors import InputInvalid, OutputInvalid
+from norman_protocol.media import ENCODINGS, Layout, MediaLimits, Modality, media_type_of
+from norman_protocol.signature import Parameter
 from norman_protocol.values import Value
 
 if TYPE_CHECKING:
@@ -20,6 +21,10 @@ __all__ = ["Media", "read_media"]
 
 _CODECS = {"utf16": "utf-16"}
 _PILLOW_FORMATS = {"png": "PNG", "jpeg": "JPEG", "webp": "WEBP"}
+_SAMPLED = {
+    Modality.AUDIO: Layout(axes="CT", low=-1.0, high=1.0),
+    Modality.VIDEO: Layout(axes="THWC", dtype="uint8", low=0, high=255),
+}
 _OTHER_SUFFIXES = {".jpeg": "jpeg", ".m4v": "mp4", ".oga": "vorbis", ".tif": "", ".tiff": ""}
 
 
@@ -154,16 +159,25 @@ class Media(bytes):
         return picture
 
     def array(self) -> NDArray[Any]:
-        """Return the picture as an array: uint8[height, width], with 3 or 4 channels behind.
+        """Return the pixels or the samples.
 
-        Grey pictures have no axis of channels (those of 16 bits keep them); those with a palette
-        come as RGB or RGBA.
+        Returns
+        -------
+        ndarray
+            Of an image uint8[height, width], with 3 or 4 channels behind; grey ones have no axis
+            of channels (those of 16 bits keep them); those with a palette come as RGB or RGBA.
+            Of a sound float32[channels, samples] from -1 to 1, of a video
+            uint8[frames, height, width, 3]; `rate` tells how many a second.
 
         Raises
         ------
         OutputInvalid
-            As `image`.
+            It is neither, is damaged, or so large that it looks like an attack.
+        RuntimeMissing
+            The encoding needs PyAV: ``pip install "norman-jupyter[media]"``.
         """
+        if self.modality in _SAMPLED:
+            return self._sampled()[0]
         import numpy as np
 
         picture = self.image()
@@ -172,6 +186,38 @@ class Media(bytes):
         if picture.mode not in ("L", "RGB", "RGBA"):
             picture = picture.convert(_plain_mode(picture))
         return np.asarray(picture)
+
+    def rate(self) -> float:
+        """Return samples per second of a sound, frames per second of a video.
+
+        Raises
+        ------
+        OutputInvalid, RuntimeMissing
+            As `array`.
+        """
+        if self.modality not in _SAMPLED:
+            self._check(Modality.AUDIO, "a sound or a video", "rate")
+        return self._sampled()[1]
+
+    def _sampled(self) -> tuple[NDArray[Any], float]:
+        from norman_codec.conversion import decode
+        from norman_protocol.arrays import value_to_array, value_to_object
+
+        layout = _SAMPLED[self.modality]
+        parameter = Parameter(
+            name=self.display_title,
+            parameter="samples",
+            rate_parameter="rate",
+            modality=self.modality,
+            encoding=self.encoding,
+            layout=layout,
+        )
+        value = Value(kind="bytes", encoding=self.encoding, buffer=self)
+        try:
+            decoded = decode([parameter], {self.display_title: value}, MediaLimits())
+        except InputInvalid as error:
+            raise self._broken(f"can't be decoded as {self.encoding}: {error.message}") from error
+        return value_to_array(decoded["samples"]), float(value_to_object(decoded["rate"]))
 
     def _check(self, modality: Modality, what: str, wanted: str) -> None:
         if self.modality is not modality:

@@ -44,7 +44,7 @@ class InvokeResult(Mapping[str, Any]):
         classes, where the version says so.
     record_link
         Path of the call's record on the server that shows this notebook; None where the server
-        is another one.
+        is another one, or the outputs were too large to be recorded.
     logs
         What the model printed and logged during this call, possibly shortened.
 

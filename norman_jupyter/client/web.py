@@ -14,7 +14,6 @@ from norman_jupyter.client.discovery import is_loopback
 
 __all__ = ["FetchFailed", "WebLimits", "fetch_url", "is_url", "url_file_name"]
 
-_PIECE_BYTES: Final = 1 << 20
 _SHOWN_CHARACTERS: Final = 200
 _UNSEEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069/\\]")
 
@@ -77,7 +76,7 @@ def fetch_url(
     limits: WebLimits,
     clock: Callable[[], float] = time.monotonic,
 ) -> None:
-    """Fetch a file in pieces of at most 1 MiB; blocks.
+    """Fetch a file piece by piece, as it comes; blocks.
 
     Parameters
     ----------
@@ -108,7 +107,8 @@ def fetch_url(
             if not response.is_success:
                 raise FetchFailed(_status_fault(response.status_code, shown))
             _check_announced(response.headers.get("Content-Length"), shown, limits)
-            for piece in response.iter_bytes(_PIECE_BYTES):
+            # As they come: a server that sends a byte now and then is to meet the clock as well.
+            for piece in response.iter_bytes():
                 done_bytes += len(piece)
                 if done_bytes > limits.size_bytes:
                     raise FetchFailed(_size_fault(shown, limits))

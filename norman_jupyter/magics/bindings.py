@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from norman_jupyter.magics.words import Word
+from norman_protocol.arrays import name_type
 from norman_protocol.errors import InputInvalid, NormanError, RequestInvalid
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "resolve_bindings",
     "resolve_number",
     "resolve_object",
+    "resolve_path",
     "resolve_text",
     "resolve_value",
 ]
@@ -166,6 +168,28 @@ def resolve_text(word: Word, namespace: Namespace, *, what: str) -> str:
         else piece.text
         for piece in word.pieces
     )
+
+
+def resolve_path(word: Word, namespace: Namespace, *, what: str) -> Path:
+    """Return the path that a word names, or its expression gives; ``~`` is home.
+
+    Raises
+    ------
+    InputInvalid
+        The expression gives something else, or raises.
+    """
+    value = resolve_object(word, namespace, what=what)
+    if not isinstance(value, (str, os.PathLike)):
+        raise InputInvalid(
+            f"{what}: {word.raw[:80]} is {name_type(value)}; a path is needed.",
+            input=what,
+            received=type(value).__qualname__,
+        )
+    path = Path(value)
+    try:
+        return path.expanduser()
+    except RuntimeError:  # ~someone, who isn't known here: a folder may be called so
+        return path
 
 
 def resolve_number(word: Word, namespace: Namespace, *, what: str) -> float:

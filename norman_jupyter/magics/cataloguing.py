@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
-from norman_jupyter.magics.bindings import resolve_number, resolve_text
+from norman_jupyter.magics.bindings import resolve_text
 from norman_jupyter.magics.context import Context, Outcome, Runner
+from norman_jupyter.magics.paging import PAGE, collect_pages, whole_number
 from norman_jupyter.magics.parsing import Arguments
 from norman_protocol.errors import RequestInvalid
 from norman_protocol.references import ACTIVE, parse_reference
-from norman_protocol.rest import AliasHistory, VersionPage
 
 if TYPE_CHECKING:
     from norman_jupyter.magics.connection import Client
 
 __all__ = ["CATALOGUE_RUNNERS"]
 
-_PAGE = 200
 _SHOWN = 20
-_P = TypeVar("_P", VersionPage, AliasHistory)
 
 
 def _alias(arguments: Arguments, context: Context) -> Outcome:
@@ -31,7 +28,7 @@ def _alias(arguments: Arguments, context: Context) -> Outcome:
             raise RequestInvalid(
                 f"ALIAS is missing: %norman alias {text} production", field="ALIAS"
             )
-        return _ask(context, lambda client: client.aliases(reference.name, limit=_PAGE))
+        return _ask(context, lambda client: client.aliases(reference.name, limit=PAGE))
     alias = _place(arguments, context, 1, "ALIAS")
     why = _option(arguments, context, "--why")
     if "--delete" in arguments.flags:
@@ -53,7 +50,7 @@ def _alias(arguments: Arguments, context: Context) -> Outcome:
 
 def _rollback(arguments: Arguments, context: Context) -> Outcome:
     name = _name(arguments, context)
-    to = _whole_number(arguments, context, "--to")
+    to = whole_number(arguments, context, "--to")
     alias = _option(arguments, context, "--alias") or ACTIVE
     why = _option(arguments, context, "--why")
     return _ask(context, lambda client: client.rollback(name, to, alias, why))
@@ -63,7 +60,7 @@ def _versions(arguments: Arguments, context: Context) -> Outcome:
     name, limit = _name(arguments, context), _limit(arguments, context)
     return _ask(
         context,
-        lambda client: _collect(
+        lambda client: collect_pages(
             lambda some, cursor: client.versions(name, limit=some, cursor=cursor), limit
         ),
     )
@@ -74,7 +71,7 @@ def _history(arguments: Arguments, context: Context) -> Outcome:
     alias = _option(arguments, context, "--alias")
     return _ask(
         context,
-        lambda client: _collect(
+        lambda client: collect_pages(
             lambda some, cursor: client.history(name, alias, limit=some, cursor=cursor), limit
         ),
     )
@@ -115,16 +112,6 @@ def _edit(arguments: Arguments, context: Context) -> Outcome:
     )
 
 
-def _collect(page: Callable[[int, str | None], _P], limit: int) -> _P:
-    """Read pages until there are ``limit`` items, or no more."""
-    found: _P = page(min(limit, _PAGE), None)
-    while found.next_cursor is not None and len(found.items) < limit:
-        more: _P = page(min(limit - len(found.items), _PAGE), found.next_cursor)
-        items: tuple[Any, ...] = (*found.items, *more.items)
-        found = replace(more, items=items)
-    return found
-
-
 def _ask(context: Context, question: Callable[[Client], object]) -> Outcome:
     return Outcome(value=context.connection.use(question))
 
@@ -150,18 +137,8 @@ def _option(arguments: Arguments, context: Context, name: str) -> str | None:
     return None if word is None else resolve_text(word, context.namespace, what=name)
 
 
-def _whole_number(arguments: Arguments, context: Context, name: str) -> int | None:
-    word = arguments.option(name)
-    if word is None:
-        return None
-    number = resolve_number(word, context.namespace, what=name)
-    if number < 1 or number != int(number):
-        raise RequestInvalid(f"{name} takes a whole number from 1 on, not {number:g}.", field=name)
-    return int(number)
-
-
 def _limit(arguments: Arguments, context: Context) -> int:
-    return _whole_number(arguments, context, "--limit") or _SHOWN
+    return whole_number(arguments, context, "--limit") or _SHOWN
 
 
 CATALOGUE_RUNNERS: Mapping[str, Runner] = {

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from norman_protocol.errors import ServerNotFound, Unauthenticated
 
 if TYPE_CHECKING:
+    from norman_jupyter.client.inspection import Inspection
     from norman_jupyter.client.mapping import MapProgress
     from norman_jupyter.client.progress import Progress
     from norman_jupyter.client.results import InvokeResult
@@ -60,8 +61,38 @@ class Client(Protocol):
         activate: bool = True,
         origin: Origin | None = None,
         on_progress: Callable[[Progress], None] | None = None,
+        config: Mapping[str, Any] | str | Path | None = None,
     ) -> VersionDetail:
         """Upload a model and wait until it is ready."""
+
+    def upload_model(
+        self,
+        config: Mapping[str, Any] | str | Path,
+        *,
+        name: str | None = None,
+        label: str | None = None,
+        description: str | None = None,
+        long_description: str | None = None,
+        tags: Sequence[str] = (),
+        trust: bool = False,
+        activate: bool = True,
+        origin: Origin | None = None,
+        on_progress: Callable[[Progress], None] | None = None,
+    ) -> VersionDetail:
+        """Upload a model whose files a configuration names."""
+
+    def inspect(
+        self,
+        source: str | Path | None = None,
+        *,
+        name: str | None = None,
+        label: str | None = None,
+        description: str | None = None,
+        long_description: str | None = None,
+        tags: Sequence[str] = (),
+        config: Mapping[str, Any] | str | Path | None = None,
+    ) -> Inspection:
+        """Tell what an upload would be."""
 
     def download(
         self,

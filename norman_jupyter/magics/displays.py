@@ -34,6 +34,7 @@ _RENDERERS = {
     "VersionPage": ("norman_jupyter.previews.listings", "render_versions"),
 }
 _SHOW_THEMSELVES = (
+    ("norman_jupyter.client.inspection", "Inspection"),
     ("norman_jupyter.client.results", "InvokeResult"),
     ("norman_jupyter.client.settings", "Settings"),
     ("norman_jupyter.previews.listings", "ShownModel"),
@@ -89,9 +90,15 @@ def render(value: Any) -> Bundle:
     >>> render(LogText(reference="digits@1", text="loaded", truncated=False))["text/plain"]
     'loaded'
     """
+    if hasattr(value, "_repr_mimebundle_"):
+        bundle: Bundle = value._repr_mimebundle_()
+        return bundle
     for kind in type(value).__mro__:
         if kind.__module__ == _REST and kind.__name__ in _RENDERERS:
             return _renderer(*_RENDERERS[kind.__name__])(value)
+        if (kind.__module__, kind.__name__) in _SHOW_THEMSELVES:
+            shown: Bundle = value._repr_mimebundle_()
+            return shown
     raise TypeError(f"nothing is known of how to show a {type(value).__qualname__}")
 
 

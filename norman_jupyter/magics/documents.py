@@ -6,9 +6,11 @@ import json
 import math
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from norman_jupyter.client.media import Media
 from norman_jupyter.client.results import InvokeResult
 from norman_jupyter.client.tables import is_frame
 from norman_jupyter.previews.listings import FoundModels, ShownModel
@@ -121,8 +123,7 @@ def output_body(name: str, output: Any) -> JsonValue:
     >>> output_body("scores", __import__("numpy").array([0.5], "float32"))
     {'dtype': 'float32', 'shape': [1], 'data': [0.5]}
     """
-    body = render_value(object_to_value(output, name=name))
-    encoding = getattr(output, "encoding", None)
-    if isinstance(output, bytes) and isinstance(encoding, str):
-        body["encoding"] = encoding
-    return body
+    value = object_to_value(output, name=name)
+    if isinstance(output, Media):
+        value = replace(value, encoding=output.encoding)
+    return render_value(value)

@@ -144,6 +144,11 @@ class Command:
         return " ".join([self.name, *places, *options])
 
     @property
+    def asks(self) -> bool:
+        """Whether it asks a server."""
+        return self.place != "shell"
+
+    @property
     def options_by_name(self) -> Mapping[str, Option]:
         """Its options by their names."""
         return {option.name: option for option in self.options}
@@ -158,6 +163,8 @@ _REFERENCE = Positional(
 _MODEL = Positional(name="MODEL", help="the name of a model", content="model")
 
 _LIMIT = Option(name="--limit", metavar="N", help="show so many; by default 20")
+
+_MODEL_LIMIT = Option(name="--limit", metavar="N", help="show so many; by default 50")
 
 _HOME = Option(
     name="--home",
@@ -206,9 +213,14 @@ _TABLE: tuple[Command, ...] = (
         name="upload",
         summary="Upload a model and serve it as a new version",
         details=(
-            "PATH is an .onnx file, a folder with one, or a folder with a model.py. The version\n"
-            "becomes active when it is ready; until then the previous one serves. The same files\n"
-            "again are the same version.\n"
+            "PATH is an .onnx or .pt file, a folder with one, or a folder with a model.py. The\n"
+            "version becomes active when it is ready; until then the previous one serves. The\n"
+            "same files again are the same version.\n"
+            "\n"
+            "A norman.toml in the folder says what the model's inputs and outputs are to people:\n"
+            "titles, encodings, layouts of tensors. FILE (.toml or .json) counts before it, key\n"
+            "by key; without PATH it names the model's files too, under assets. The other\n"
+            "options count before both.\n"
             "\n"
             "Of a folder, .git, .venv, node_modules, __pycache__, *.pyc, .ipynb_checkpoints and\n"
             ".DS_Store stay behind, and what a .normanignore in it names, in the manner of a\n"
@@ -216,7 +228,12 @@ _TABLE: tuple[Command, ...] = (
             "lead to what is inside."
         ),
         positionals=(
-            Positional(name="PATH", help="file or folder to upload; ~ is home", content="path"),
+            Positional(
+                name="PATH",
+                help="file or folder to upload; ~ is home",
+                content="path",
+                required=False,
+            ),
         ),
         options=(
             Option(
@@ -236,9 +253,20 @@ _TABLE: tuple[Command, ...] = (
                 help="allow formats that run code when they are loaded, such as model.py",
             ),
             Option(name="--no-activate", help="leave the active version as it is"),
+            Option(
+                name="--config",
+                metavar="FILE",
+                content="path",
+                help="what is said of the model, as in norman.toml; or all of it, with its assets",
+            ),
+            Option(
+                name="--dry-run",
+                help="only show what would be uploaded: format, signature, files, trust, memory",
+            ),
         ),
         examples=(
             "%norman upload ./model --name digits",
+            "%norman upload ./model --config mirror.toml --dry-run",
             "%norman upload ./answer --trust --tag draft --tag text",
         ),
         changes=True,
@@ -348,6 +376,7 @@ _TABLE: tuple[Command, ...] = (
                 help="only those with this text in their name, or in a label, description or "
                 "tag of a version",
             ),
+            _MODEL_LIMIT,
         ),
         examples=("%norman models", "%norman models --search digit"),
     ),
@@ -360,6 +389,7 @@ _TABLE: tuple[Command, ...] = (
                 help="a part of a name, or of a label, description or tag of a version",
             ),
         ),
+        options=(_MODEL_LIMIT,),
         examples=("%norman search digit",),
     ),
     Command(
@@ -724,6 +754,7 @@ _COMMON = (
     Option(
         name="--token-env",
         metavar="NAME",
+        content="environment",
         common=True,
         help="the environment variable that holds the server's token",
     ),
@@ -742,14 +773,13 @@ def _as_in(place: Place, command: Command) -> Command:
         options += (_JSON,)
     if place == "notebook":
         return replace(command, options=options)
-    asks = command.place is None
     examples = command.shell_examples
     if examples is None:
         examples = tuple(example.removeprefix("%") for example in command.examples)
     details = command.details if command.shell_details is None else command.shell_details
     return replace(
         command,
-        options=options + (_COMMON if asks else _COMMON[-1:]),
+        options=options + (_COMMON if command.asks else _COMMON[-1:]),
         details=details.replace("%norman", "norman"),
         examples=examples,
     )

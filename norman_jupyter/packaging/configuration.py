@@ -18,7 +18,9 @@ from norman_protocol.decoding import parse_json
 from norman_protocol.errors import ConfigurationInvalid, RequestInvalid
 
 __all__ = [
+    "ASSET_KEYS",
     "CONFIGURATION_FILE",
+    "MODEL_KEYS",
     "OUTPUT_FORMATS",
     "SOURCES",
     "Asset",
@@ -38,7 +40,7 @@ SOURCES: Final = ("File", "Link", "Primitive", "Stream")
 OUTPUT_FORMATS: Final = ("Binary", "Json", "Text")
 _RUNTIMES: Final = ("onnx", "python", "torchscript")
 
-_MODEL_KEYS: Final = (
+MODEL_KEYS: Final = (
     "name",
     "version_label",
     "model_class",
@@ -57,7 +59,7 @@ _MODEL_KEYS: Final = (
     "runtime",
     "entry",
 )
-_ASSET_KEYS: Final = ("asset_name", "data", "source")
+ASSET_KEYS: Final = ("asset_name", "data", "source")
 _MODEL_TYPES: Final = {"Pytorch_jit": "torchscript", "Transformer_hf": None, "Api": None}
 _MEANWHILE: Final = {
     "Transformer_hf": "Write a model.py that loads it (a class Model with load and predict), and "
@@ -102,10 +104,15 @@ class Configuration:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layer:
-    """A dictionary of a configuration, and where it was written."""
+    """A dictionary of a configuration, and where it was written.
+
+    ``folder`` is that of its file, which the paths of its assets are relative to; None for a
+    dictionary, whose paths are relative to the current folder.
+    """
 
     place: str
     content: Mapping[str, Any]
+    folder: Path | None = None
 
 
 def read_layer(source: Mapping[str, Any] | str | os.PathLike[str]) -> Layer:
@@ -125,7 +132,7 @@ def read_layer(source: Mapping[str, Any] | str | os.PathLike[str]) -> Layer:
             field="config",
         )
     path = Path(source).expanduser()
-    return Layer(place=path.name, content=_read_file(path))
+    return Layer(place=path.name, content=_read_file(path), folder=path.parent)
 
 
 def read_folder_layer(folder: Path) -> Layer | None:
@@ -233,7 +240,7 @@ def read_configuration(layer: Layer) -> Configuration:
     >>> found.declaration.inputs[0].title, found.declaration.inputs[0].parameter
     ('Photo', 'image')
     """
-    table = Table(layer.content, layer.place, _MODEL_KEYS)
+    table = Table(layer.content, layer.place, MODEL_KEYS)
     _refuse_remote(table)
     declaration = Declaration(
         runtime=_runtime(table),
@@ -348,7 +355,7 @@ def _tags(table: Table) -> tuple[str, ...]:
 
 def _assets(table: Table) -> tuple[Asset, ...]:
     assets: dict[str, Asset] = {}
-    for entry in table.tables("assets", _ASSET_KEYS):
+    for entry in table.tables("assets", ASSET_KEYS):
         asset = Asset(
             name=entry.needed_text("asset_name"),
             data=entry.get("data"),

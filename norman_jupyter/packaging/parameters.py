@@ -14,7 +14,13 @@ from norman_protocol.media import MEDIA, Encoding, Layout, Modality, encoding_na
 from norman_protocol.tensors import DTYPES
 from norman_protocol.values import MAX_NAME_CHARACTERS
 
-__all__ = ["RECEIVE_FORMATS", "SIGNATURE_KEYS", "read_parameters"]
+__all__ = [
+    "LAYOUT_KEYS",
+    "PARAMETER_KEYS",
+    "RECEIVE_FORMATS",
+    "SIGNATURE_KEYS",
+    "read_parameters",
+]
 
 RECEIVE_FORMATS: Final = ("File", "Link", "Primitive")
 
@@ -38,8 +44,8 @@ SIGNATURE_KEYS: Final = (
 )
 """Keys of an input or output: the Norman SDK's, then ours."""
 
-_PARAMETER_KEYS: Final = ("parameter_name", "data_encoding", "data_domain")
-_LAYOUT_KEYS: Final = tuple(field.name for field in fields(Layout))
+PARAMETER_KEYS: Final = ("parameter_name", "data_encoding", "data_domain")
+LAYOUT_KEYS: Final = tuple(field.name for field in fields(Layout))
 _MODALITIES: Final = tuple(one.value for one in Modality)
 _RATED: Final = (Modality.AUDIO, Modality.VIDEO)
 _NUMBERS: Final = (Modality.INTEGER, Modality.FLOAT)
@@ -107,7 +113,7 @@ def _own_names(table: Table) -> tuple[str | None, str | None]:
     The dictionary's first parameter is the value. A second one, of integer or float, is the rate
     of a sound or video: there is nothing else that two parameters of one file could be.
     """
-    entries = table.tables("parameters", _PARAMETER_KEYS)
+    entries = table.tables("parameters", PARAMETER_KEYS)
     short, rate = table.text("parameter"), table.text("rate_parameter")
     if entries and (short or rate):
         raise table.refuse("parameters", "says the same as 'parameter' and 'rate_parameter'")
@@ -172,6 +178,7 @@ def _named(table: Table, name: str, modality: Modality | None) -> Encoding:
 
 def _check_receive_format(table: Table, modality: Modality | None) -> None:
     """Check how the model is said to receive a value; what isn't inline is bytes to us."""
+    table.text("http_location")  # of models that run elsewhere: it says nothing here
     form = table.choice("receive_format", RECEIVE_FORMATS)
     if form == "Primitive" and modality in {*MEDIA, Modality.FILE}:
         raise table.refuse(
@@ -212,8 +219,8 @@ def _layout(table: Table, modality: Modality | None) -> dict[str, JsonValue]:
         raise table.refuse(
             "layout", f"is the tensor that a file of a medium becomes; this is {modality.value}"
         )
-    layout = Table(table.get("layout"), f"'layout' of {table.place}", _LAYOUT_KEYS)
-    said = {key: layout.get(key) for key in _LAYOUT_KEYS if key in layout}
+    layout = Table(table.get("layout"), f"'layout' of {table.place}", LAYOUT_KEYS)
+    said = {key: layout.get(key) for key in LAYOUT_KEYS if key in layout}
     plain = {key: [*value] if _is_list(value) else value for key, value in said.items()}
     try:
         decode(Layout, plain)

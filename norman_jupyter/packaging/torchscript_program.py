@@ -38,7 +38,8 @@ def open_program(path: Path, reference: str) -> Any:
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="`torch.jit", category=DeprecationWarning)
-            return torch.jit.load(str(path), map_location="cpu").eval()  # type: ignore[no-untyped-call]
+            load: Any = torch.jit.load
+            return load(str(path), map_location="cpu").eval()
     except (RuntimeError, ValueError) as error:
         raise LoadFailed(
             f"torch {torch.__version__} of {sys.executable} can't open {path.name}: {error}",

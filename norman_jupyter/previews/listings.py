@@ -106,7 +106,11 @@ def render_models(page: ModelPage) -> Bundle:
         )
         for model in page.items
     ]
-    more = "There are more: --search TEXT narrows the list." if page.next_cursor else ""
+    more = (
+        "There are more: --search TEXT narrows the list, --limit N lengthens it."
+        if page.next_cursor
+        else ""
+    )
     return listing(header, rows, more, wrapped="description")
 
 

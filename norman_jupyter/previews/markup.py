@@ -19,7 +19,6 @@ __all__ = [
     "grid",
     "image",
     "join",
-    "lazy_image",
     "link_to",
     "meter",
     "note",
@@ -67,7 +66,10 @@ _BLOCK = (
 )
 _PICTURE = "display:block;max-width:100%;margin:.2em 0"
 _DRAWING = f"{_PICTURE};max-height:24em"
-_PLAYER = "display:block;max-width:min(100%,32em);max-height:24em;margin:.2em 0"
+# At least so wide that the controls of a tiny video can be used.
+_PLAYER = (
+    "display:block;min-width:min(100%,18em);max-width:min(100%,32em);max-height:24em;margin:.2em 0"
+)
 _DETAILS = "margin:.1em 0"
 _SUMMARY = "cursor:pointer;opacity:.75;font-size:.92em"
 # A colour of the theme, or one that stands out from white and from black.
@@ -193,13 +195,6 @@ def svg_image(base64_data: str, description: str) -> Html:
     return (
         f'<img src="data:image/svg+xml;base64,{base64_data}" alt="{escape(description)}" '
         f'style="{_DRAWING}"/>'
-    )
-
-
-def lazy_image(link: str, description: str) -> Html:
-    """Return a picture that is loaded from a server when it comes into sight, not before."""
-    return (
-        f'<img loading="lazy" src="{escape(link)}" alt="{escape(description)}" style="{_PICTURE}"/>'
     )
 
 

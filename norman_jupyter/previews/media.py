@@ -16,7 +16,6 @@ from norman_jupyter.previews.markup import (
     escape,
     image,
     join,
-    lazy_image,
     link_to,
     note,
     player,
@@ -140,8 +139,8 @@ def _picture_or_file(
         title = f"{title}, {width} x {height} pixels"
     parts = [image(small.media_type, small.base64_data, title)]
     if showing.link is not None and _is_smaller(small):
-        full = lazy_image(showing.link, f"{title}, in full size")
-        parts.append(details("full size", join([full, _stored(showing.link)])))
+        # Not as a picture that is loaded late: JupyterLab loads it at once.
+        parts.append(_stored(showing.link, "open in full size"))
     return Preview(title=title, text="", html=join(parts), has_picture=True)
 
 
@@ -149,8 +148,8 @@ def _is_smaller(small: Thumbnail) -> bool:
     return small.size_pixels is None or max(small.size_pixels) > small.side_pixels
 
 
-def _stored(link: str) -> Html:
-    return note(f"From the record of the call: {link_to(link, 'open')}. It is not kept for ever.")
+def _stored(link: str, text: str) -> Html:
+    return note(f"{link_to(link, text)}, as long as the record of the call is kept")
 
 
 def _playable(data: bytes, encoding: Encoding, showing: Showing) -> Preview:
@@ -169,8 +168,8 @@ def _playable(data: bytes, encoding: Encoding, showing: Showing) -> Preview:
         return Preview(title=title, text="", html=markup, played_bytes=len(data))
     parts = [note("Too large to be saved in the notebook; .save(path) writes it to a file.")]
     if showing.link is not None:
-        stored = join([player(tag, showing.link, title, preload="none"), _stored(showing.link)])
-        parts.append(details("play what is stored", stored))
+        stored = [player(tag, showing.link, title, preload="none"), _stored(showing.link, "open")]
+        parts.append(details("play what is stored", join(stored)))
     return Preview(title=title, text="", html=join(parts))
 
 

@@ -31,7 +31,7 @@ from norman_protocol.errors import RequestInvalid
 from norman_protocol.rest import Origin, VersionDetail
 from norman_protocol.signature import Parameter, Signature, describe_parameter
 
-__all__ = ["render_version", "short_time", "version_heading"]
+__all__ = ["render_version", "short_time", "signature_rows", "version_heading"]
 
 _SHOWN_FILES = 12
 _SHOWN_PARAMETERS = 24
@@ -63,7 +63,7 @@ def render_version(version: VersionDetail, *, brief: bool = False) -> Bundle:
         Name, state and signature only, as after an upload.
     """
     heading = version_heading(version)
-    signature = _signature_rows(version.signature)
+    signature = signature_rows(version.signature)
     rows = [] if brief else _facts(version)
     failure = [*_failure(version), *_damage(version)]
     # Who looks at a failed version wants to know why, before all that it is.
@@ -116,7 +116,8 @@ def short_time(text: str) -> str:
     return f"{text[:10]} {text[11:16]}{zone}"
 
 
-def _signature_rows(signature: Signature | None) -> list[tuple[str, str, str, str]]:
+def signature_rows(signature: Signature | None) -> list[tuple[str, str, str, str]]:
+    """Return a row for each input and output: in or out, name, type, and what else is known."""
     if signature is None:
         return []
     rows = [

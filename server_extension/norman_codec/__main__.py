@@ -6,6 +6,7 @@ import argparse
 import faulthandler
 import socket
 import sys
+import warnings
 
 from norman_codec.session import serve
 from norman_protocol.channel import Channel
@@ -29,6 +30,8 @@ def main() -> int:
         "--socket-fd", type=int, required=True, metavar="N", help="inherited end of a socket pair"
     )
     arguments = parser.parse_args()
+    # Of odd metadata Pillow warns; none of it is used, and no file may write into the log.
+    warnings.simplefilter("ignore")
     faulthandler.enable(sys.__stderr__ if sys.__stderr__ is not None else 2)
     end_with_parent("norman-codec")
     with socket.socket(fileno=arguments.socket_fd) as connection:

@@ -155,7 +155,7 @@ def find_stream(container: InputContainer, kind: Literal["audio", "video"]) -> A
         There is none, or its codec is none that is decoded here.
     """
     for stream in container.streams:
-        if stream.type != kind or "attached_pic" in _dispositions(stream):
+        if stream.type != kind or _is_cover(stream):
             continue
         codec = getattr(stream.codec_context, "name", None)
         if codec not in _CODECS[kind]:
@@ -172,19 +172,24 @@ def find_stream(container: InputContainer, kind: Literal["audio", "video"]) -> A
     )
 
 
-def _dispositions(stream: Stream) -> set[str]:
-    return {str(flag.name) for flag in stream.disposition}
+def _is_cover(stream: Stream) -> bool:
+    return require("av").stream.Disposition.attached_pic in stream.disposition
 
 
 def _describe_streams(container: InputContainer) -> str:
     """Say what a container holds."""
     held = [
-        f"{stream.type} ({getattr(stream.codec_context, 'name', None) or 'unknown'})"
+        "a cover picture" if _is_cover(stream) else f"{stream.type} ({_codec_name(stream)})"
         for stream in container.streams
     ]
     if not held:
         return "is nothing at all"
-    return f"{'is' if len(held) == 1 else 'are'} {', '.join(held[:4])} only"
+    return f"{'is' if len(held) == 1 else 'are'} {' and '.join(held[:4])} only"
+
+
+def _codec_name(stream: Stream) -> str:
+    codec = getattr(stream.codec_context, "codec", None)
+    return "unknown" if codec is None else str(codec.canonical_name)
 
 
 def encoder(names: Sequence[str]) -> str:

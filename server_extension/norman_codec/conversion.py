@@ -29,7 +29,7 @@ from norman_protocol.errors import (
     RequestInvalid,
 )
 from norman_protocol.frames import FrameLimits
-from norman_protocol.media import MEDIA, Layout, MediaLimits, Modality
+from norman_protocol.media import ENCODINGS, MEDIA, Layout, MediaLimits, Modality
 from norman_protocol.signature import Parameter, describe_parameter
 from norman_protocol.values import Value, describe_value
 
@@ -96,7 +96,7 @@ def _decode_value(parameter: Parameter, value: Value, limits: MediaLimits) -> di
         return {own: _decode_text_value(parameter, value)}
     if parameter.layout is None or parameter.modality not in MEDIA:
         return {own: value}
-    file = _file(value)
+    file = _file(parameter, value)
     if file is None:
         return {own: value, **_declared_rate(parameter)}
     if parameter.modality is Modality.IMAGE:
@@ -106,14 +106,15 @@ def _decode_value(parameter: Parameter, value: Value, limits: MediaLimits) -> di
     return {own: array_to_value(tensor), **_rate_value(parameter, rate)}
 
 
-def _file(value: Value) -> Value | None:
-    """Return the file that a value is: bytes, or JSON that holds them; None for a tensor."""
+def _file(parameter: Parameter, value: Value) -> Value | None:
+    """Return the file that a value is: bytes, or JSON that holds them; None where it is none."""
     if value.kind == "bytes":
         return value
     if value.kind == "tensor":
         return None
     content = parse_json(value.buffer) if value.kind == "json" else None
-    if isinstance(content, list):
+    is_null = content is None and value.kind == "json" and parameter.nullable
+    if isinstance(content, list) or is_null:
         return None
     if not isinstance(content, dict) or not isinstance(content.get("base64"), str):
         raise MediaFault(
@@ -132,10 +133,15 @@ def _file(value: Value) -> Value | None:
 
 
 def _decode_text_value(parameter: Parameter, value: Value) -> Value:
-    if value.kind != "bytes":
+    if value.kind not in ("bytes", "text"):
         return value
-    # What the sender knows of the bytes counts more than what is mostly sent.
-    encoding = value.encoding or parameter.encoding or "utf8"
+    encoding = parameter.encoding or "utf8"
+    if value.kind == "text" and encoding == "utf16":
+        return value  # text travels as UTF-8, whatever files of it are
+    # What the sender knows of a file counts more than what is mostly sent.
+    known = ENCODINGS.get(value.encoding or "")
+    if known is not None and known.modality is Modality.TEXT:
+        encoding = known.name
     return Value(kind="text", buffer=decode_text(value.buffer, encoding).encode())
 
 
@@ -273,7 +279,7 @@ def _rate(parameter: Parameter, values: Mapping[str, Value]) -> float:
     if getattr(number, "shape", ()) not in ((), (1,)) or isinstance(number, (str, bytes, list)):
         raise MediaFault(f"has {describe_value(given)} for a rate, which is no single number.")
     try:
-        rate = float(number)
+        rate = float(number.item() if hasattr(number, "item") else number)
     except (TypeError, ValueError) as error:
         raise MediaFault(f"has {describe_value(given)} for a rate, which is no number.") from error
     if not math.isfinite(rate):

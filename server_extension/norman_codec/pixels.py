@@ -139,9 +139,10 @@ class PixelReader:
         mean, std = _normalisation(layout)
         wide = block.dtype.itemsize > 4
         levels: Array = block.astype(np.float64 if wide else np.float32)
-        levels *= std[channel]
-        levels += mean[channel] - layout.low
-        levels *= peak / (layout.high - layout.low)
+        with np.errstate(over="ignore"):  # what is beyond all numbers is clamped as well
+            levels *= std[channel]
+            levels += mean[channel] - layout.low
+            levels *= peak / (layout.high - layout.low)
         if np.isnan(levels).any():
             raise MediaFault(
                 "holds NaN, which is no light. Look for a division by zero in the model."

@@ -70,10 +70,11 @@ def tensor_to_samples(tensor: Array, layout: Layout) -> Array:
     if np.isnan(samples).any():
         raise MediaFault("holds NaN, which is no sound. Look for a division by zero in the model.")
     middle, half = _scale(layout)
-    if middle != 0.0:
-        samples -= middle
-    if half != 1.0:
-        samples /= half
+    with np.errstate(over="ignore"):  # what is beyond all numbers is clamped as well
+        if middle != 0.0:
+            samples -= middle
+        if half != 1.0:
+            samples /= half
     return np.clip(samples, -1.0, 1.0, out=samples)
 
 

@@ -28,6 +28,8 @@ __all__ = ["decode_sound", "encode_sound"]
 Array: TypeAlias = NDArray[Any]
 
 _MOST_CHANNELS = 64
+_MOST_CODED_CHANNELS = 8
+_FIRST_MISCOUNTED = 8
 _MOST_HZ = 768_000
 _BLOCK_SAMPLES = 1 << 16
 _PCM_FULL = {"u": 128.0, "i2": 2.0**15, "i4": 2.0**31}
@@ -101,11 +103,9 @@ def _check_same(chunk: Array, rate: int, chunks: list[Array], first_rate: int) -
 def _frame_samples(frame: Any, dtype: type[np.floating[Any]]) -> Array:
     """Return a decoded frame's samples by channel and time, from -1 to 1."""
     channels = frame.layout.nb_channels
-    if not 0 < channels <= _MOST_CHANNELS:
-        raise MediaFault(f"has {channels} channels; 1 to {_MOST_CHANNELS} are taken.")
-    levels = frame.to_ndarray()
-    if not frame.format.is_planar:
-        levels = levels.reshape(-1, channels).T
+    if not 0 < channels <= _MOST_CODED_CHANNELS:
+        raise MediaFault(f"has {channels} channels; 1 to {_MOST_CODED_CHANNELS} are taken.")
+    levels = _frame_levels(frame, channels)
     samples: Array = levels.astype(dtype, order="C")
     if levels.dtype.kind == "u":
         samples -= 128
@@ -115,6 +115,21 @@ def _frame_samples(frame: Any, dtype: type[np.floating[Any]]) -> Array:
     elif not np.isfinite(samples).all():
         raise MediaFault("holds samples that are no numbers (NaN or infinite).")
     return samples
+
+
+def _frame_levels(frame: Any, channels: int) -> Array:
+    """Return a decoded frame's samples by channel and time, as their codec gives them."""
+    pieces = [frame]
+    if frame.format.is_planar and channels >= _FIRST_MISCOUNTED:
+        # PyAV counts planes up to a null pointer, which FFmpeg puts only behind fewer than 8 of
+        # them, and reads beyond (18.1). Side by side in one plane all is well.
+        form = frame.format.packed.name
+        resampler = require("av").AudioResampler(form, frame.layout, frame.sample_rate)
+        pieces = [*resampler.resample(frame), *resampler.resample(None)]
+    if pieces[0].format.is_planar:
+        levels: Array = frame.to_ndarray()
+        return levels
+    return np.concatenate([piece.to_ndarray().reshape(-1, channels) for piece in pieces]).T
 
 
 def _resample(samples: Array, rate: int, target: int) -> Array:

@@ -158,6 +158,10 @@ _WRITERS = {
     # No build of FFmpeg that comes with PyAV writes Theora; players of Ogg know VP8 as well.
     "ogg": _Writer(container="ogg", codecs=("libtheora", "libvpx")),
 }
+# H.264 and VP9 say by which standard colours became brightness and difference, and players then
+# don't guess it from the size. Of the others everyone assumes BT.601.
+_BT709, _BT601, _STUDIO_RANGE = 1, 5, 1
+_TELLING_CODECS = frozenset({"libx264", "libopenh264", "libvpx-vp9"})
 _CODEC_OPTIONS = {
     "libx264": {"crf": "18", "preset": "veryfast"},
     "libopenh264": {"rc_mode": "quality"},
@@ -200,9 +204,17 @@ def encode_video(tensor: Array, rate: float, layout: Layout, encoding: str) -> b
         stream.width = reader.width + reader.width % 2
         stream.height = reader.height + reader.height % 2
         stream.pix_fmt = "yuv420p"
+        standard = _BT709 if codec in _TELLING_CODECS else _BT601
+        if standard == _BT709:
+            context = stream.codec_context
+            context.colorspace = context.color_primaries = context.color_trc = _BT709
+            context.color_range = _STUDIO_RANGE
         for place in range(reader.frames):
             pixels = _even(_colours(reader.read(place), layout))
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+            frame = av.VideoFrame.from_ndarray(pixels, format="rgb24").reformat(
+                format="yuv420p", dst_colorspace=standard, dst_color_range=_STUDIO_RANGE
+            )
+            container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     return target.getvalue()
 

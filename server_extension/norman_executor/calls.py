@@ -67,16 +67,17 @@ class Call:
 
 
 def result_answer(
-    call: Call, prediction: Prediction, timings: Timings, labels: dict[str, tuple[str, ...]]
+    call: Call, prediction: Prediction, record: Ended, labels: dict[str, tuple[str, ...]]
 ) -> Result:
     """Build the answer to a call that succeeded."""
     return Result(
         id=call.request_id,
         invocation_id=call.invocation_id,
         reference=call.reference,
-        timings=timings,
+        timings=record.timings,
         logs=prediction.logs,
         labels=labels,
+        kept=record.captured,
         values=prediction.values,
     )
 

@@ -303,7 +303,7 @@ class ExecutorService:
         if prediction is not None:
             deployment = self._deployments.get(call.version_id)
             labels = {} if deployment is None else deployment.labels
-            call.answer(result_answer(call, prediction, timings, labels))
+            call.answer(result_answer(call, prediction, record, labels))
         elif error is not None:
             call.answer(failure_answer(call, error))
 

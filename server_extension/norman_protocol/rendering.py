@@ -33,8 +33,8 @@ def render_value(value: Value) -> JsonValue:
 
     A tensor becomes ``{"dtype", "shape", "data"}`` with nested lists: null for NaN and Infinity,
     ``[re, im]`` for a complex number. Where its dtype needs ml_dtypes, which is not installed,
-    ``data`` is null and ``base64`` holds its bytes. Bytes become ``{"base64", "file_name"}``,
-    text and JSON stay what they are.
+    ``data`` is null and ``base64`` holds its bytes. Bytes become ``{"base64", "file_name"}``, with
+    ``"encoding"`` where that is known; text and JSON stay what they are.
 
     Raises
     ------
@@ -75,9 +75,12 @@ def render_bytes(value: Value) -> JsonValue:
     --------
     >>> render_bytes(Value(kind="bytes", file_name="a.png", buffer=b"ab"))
     {'base64': 'YWI=', 'file_name': 'a.png'}
+    >>> render_bytes(Value(kind="bytes", encoding="png", buffer=b"ab"))
+    {'base64': 'YWI=', 'file_name': None, 'encoding': 'png'}
     """
     text = base64.b64encode(value.buffer).decode()
-    return {"base64": text, "file_name": value.file_name}
+    known = {} if value.encoding is None else {"encoding": value.encoding}
+    return {"base64": text, "file_name": value.file_name, **known}
 
 
 def _render_tensor(value: Value) -> JsonValue:

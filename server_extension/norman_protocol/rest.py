@@ -607,7 +607,8 @@ class InvokeAnswer:
     """Outputs as plain JSON.
 
     A tensor is ``{"dtype", "shape", "data"}`` with nested lists (null for NaN and Infinity,
-    ``[re, im]`` for a complex number), bytes are ``{"base64", "file_name"}``.
+    ``[re, im]`` for a complex number), bytes are ``{"base64", "file_name"}``, with ``"encoding"``
+    (such as ``png``) where that is known.
     """
 
     id: str

@@ -11,6 +11,7 @@ from norman_protocol.values import Value
 __all__ = ["Translation"]
 
 _UTF16 = "utf16"
+_SUBTITLES = ("srt", "vtt", "ass")  # whose rules are checked in both directions
 _LABEL_CHARACTERS = 32 * 1024
 
 
@@ -107,8 +108,9 @@ def _is_plain(parameter: Parameter) -> bool:
 
 def _needs_decoder(parameter: Parameter, value: Value) -> bool:
     if parameter.layout is None:
-        is_file = value.kind == "bytes"
-        return is_file and parameter.modality is Modality.TEXT and parameter.encoding == _UTF16
+        if parameter.modality is not Modality.TEXT or parameter.encoding is None:
+            return False
+        return value.kind == "bytes" or (value.kind == "text" and parameter.encoding in _SUBTITLES)
     # A list is a tensor that is decoded already; an object is a file in base64.
     return value.kind == "bytes" or (
         value.kind == "json" and bytes(memoryview(value.buffer)[:64]).lstrip()[:1] == b"{"
@@ -118,4 +120,4 @@ def _needs_decoder(parameter: Parameter, value: Value) -> bool:
 def _needs_encoder(parameter: Parameter, value: Value) -> bool:
     if parameter.layout is not None:
         return value.kind == "tensor"
-    return parameter.encoding == _UTF16 and value.kind == "text"
+    return value.kind == "text" and parameter.encoding in (_UTF16, *_SUBTITLES)

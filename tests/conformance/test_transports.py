@@ -21,6 +21,7 @@ import pandas as pd
 import psutil
 import pytest
 from onnx import helper, numpy_helper
+from PIL import Image
 from serving import RunningServer, serve
 
 from norman_jupyter import (
@@ -33,6 +34,7 @@ from norman_jupyter import (
     InvocationNotFound,
     InvokeResult,
     LoadFailed,
+    Media,
     ModelFailed,
     ModelNotFound,
     NameInvalid,
@@ -261,6 +263,62 @@ def test_file_is_read_here_and_sent(norman, shared_echo, tmp_path) -> None:
     path = tmp_path / "seven.png"
     path.write_bytes(b"\x89PNG")
     assert norman.invoke(shared_echo, {"file": path}).value == b"\x89PNG"
+
+
+VIEWER = """
+    from typing import TypedDict
+    import numpy as np
+
+    class Answer(TypedDict):
+        seen: bytes
+        scores: np.ndarray
+
+    def predict(photo: bytes) -> Answer:
+        return {"seen": photo, "scores": np.array([0.25, 0.75])}
+"""
+VIEWER_CONFIG = """
+    [[inputs]]
+    display_title = "Photo"
+    data_encoding = "png"
+    receive_format = "File"
+    parameters = [{ parameter_name = "photo", data_encoding = "png" }]
+
+    [[outputs]]
+    display_title = "Seen by the model"
+    data_encoding = "png"
+    receive_format = "File"
+    parameters = [{ parameter_name = "seen", data_encoding = "png" }]
+
+    [[outputs]]
+    display_title = "scores"
+    data_encoding = "tensor"
+    receive_format = "Primitive"
+    labels = ["no", "yes"]
+    parameters = [{ parameter_name = "scores", data_encoding = "tensor" }]
+"""
+
+
+def test_pictures_go_in_and_come_out_as_pictures(norman, name, tmp_path) -> None:
+    folder = tmp_path / "viewer"
+    folder.mkdir()
+    (folder / "model.py").write_text(textwrap.dedent(VIEWER))
+    (folder / "norman.toml").write_text(textwrap.dedent(VIEWER_CONFIG))
+    norman.upload(folder, name=name, trust=True)
+    pixels = np.arange(60, dtype=np.uint8).reshape(4, 5, 3)
+    given: Any
+    for given in (Image.fromarray(pixels), pixels):
+        result = norman.invoke(name, Photo=given)
+        seen = result["Seen by the model"]
+        assert isinstance(seen, Media)
+        assert (seen.encoding, seen.display_title) == ("png", "Seen by the model")
+        np.testing.assert_array_equal(seen.array(), pixels)
+        assert norman.invoke(name, Photo=seen)["Seen by the model"] == seen
+    assert result.labels == {"scores": ("no", "yes")}
+    assert repr(result).split("\n")[2].split() == ["yes", "0.75", "█" * 18]
+    with pytest.raises(InputInvalid, match="'Photo' takes image"):
+        norman.invoke(name, Photo=pixels.astype(np.float64))
+    states = [item.state for item in norman.invocations(model=name).items]
+    assert states == ["succeeded"] * 4  # refused calls are not recorded
 
 
 def test_large_array_comes_back_as_it_was_sent(norman, shared_echo) -> None:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import json
 import socket
 import venv
+import wave
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 from pathlib import Path
 
+import psutil
 import pytest
+from PIL import Image
 from serving import serve, until, upload
 from traitlets import TraitError
 from traitlets.config import Config
@@ -34,6 +39,10 @@ OPTIONS = {
     "cancel_grace_s": "0.1",
     "capture_limit_bytes": "64",
     "log_limit_bytes": "100",
+    "codec_workers": "1",
+    "media_pixels": "1000",
+    "media_seconds": "0.5",
+    "media_decoded_bytes": "20000",
     "body_limit_bytes": "50000",
     "rest_body_limit_bytes": "4000",
     "rest_bodies_limit_bytes": "6000",
@@ -215,6 +224,41 @@ def test_log_limit(client):
     logs = call(client, lines=1000).json()["logs"]
     assert "line" in logs
     assert len(logs) < 500
+
+
+def test_limits_of_media(server, client):
+    files = {
+        "model.py": b"def predict(image, sound=None) -> int:\n    return image.size\n",
+    }
+    inputs = [
+        {"title": "image", "encoding": "png", "layout": {"channels": "RGB", "dtype": "float64"}},
+        {"title": "sound", "encoding": "wav", "layout": {"dtype": "int16"}},
+    ]
+    version = upload(client, "sees", files, trust=True, declaration={"inputs": inputs})
+    assert version["state"] == "ready", version["error"]
+
+    def see(width, height, **others):
+        buffer = io.BytesIO()
+        Image.new("RGB", (width, height)).save(buffer, "PNG")
+        image = {"base64": base64.b64encode(buffer.getvalue()).decode()}
+        return call(client, "sees", image=image, **others).json()
+
+    def beep(samples):
+        buffer = io.BytesIO()
+        with wave.open(buffer, "wb") as file:
+            file.setnchannels(1)
+            file.setsampwidth(2)
+            file.setframerate(1000)
+            file.writeframes(bytes(2 * samples))
+        return {"base64": base64.b64encode(buffer.getvalue()).decode()}
+
+    assert [see(20, 20)["outputs"]["output"] for _ in range(2)] == [1200, 1200]
+    children = psutil.Process(server.process.pid).children(recursive=True)
+    assert sum("norman_codec" in child.cmdline() for child in children) == 1
+    assert "pixels" in see(40, 40)["message"]
+    assert "image" in see(32, 31)["message"]  # 992 pixels, and 23,808 bytes as float64
+    assert see(20, 20, sound=beep(400))["outputs"]["output"] == 1200
+    assert "sound" in see(20, 20, sound=beep(600))["message"]
 
 
 def test_body_limit_of_the_data_socket(server, client):

@@ -4,6 +4,7 @@ import io
 import struct
 import tracemalloc
 import zlib
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -156,6 +157,17 @@ def test_sixteen_bits_of_grey_are_resized_in_their_depth():
             resize=how,
         )  # fmt: skip
         assert np.array_equal(decoded(image_file(levels), layout), np.full((4, 2), 40_001))
+
+
+def test_sixteen_bits_of_grey_are_turned_and_fitted():
+    levels = np.arange(6, dtype=np.uint16).reshape(2, 3) * 10_000
+    deep = Layout(dtype="uint16", axes="HW", channels="L", low=0, high=65_535)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    turned = decoded(image_file(levels, exif=exif), deep)
+    assert np.array_equal(turned, np.rot90(levels, -1))
+    between = replace(deep, height=4, width=3, resize="fit")
+    assert np.array_equal(decoded(image_file(levels), between)[1:3], levels)
 
 
 def test_cmyk_jpeg():

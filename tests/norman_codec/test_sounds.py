@@ -1,13 +1,16 @@
 from __future__ import annotations
 
+import io
 import struct
 
+import av
 import numpy as np
 import pytest
-from media_files import sine, video_file, wave_file, wave_levels
+from media_files import image_file, sine, video_file, wave_file, wave_levels
 
 from norman_codec.faults import MediaFault
 from norman_codec.sounds import decode_sound, encode_sound
+from norman_codec.videos import decode_video
 from norman_protocol.media import Layout, MediaLimits, Modality, default_layout
 
 LIMITS = MediaLimits()
@@ -206,6 +209,47 @@ def test_sound_of_a_video():
     # AAC works in blocks of 1,024; MP4 tells of those before the sound.
     assert 0 <= tensor.shape[1] - len(given) < 1024
     assert np.abs(tensor[0, 2_000:20_000] - given[2_000:20_000]).max() < 0.05
+
+
+def surround(channels: int) -> tuple[np.ndarray, bytes]:
+    """Return eight channels (or more) of another height each, and a Matroska of them as AAC."""
+    given = np.stack([sine(440, 0.2, 48_000) * (place + 1) / 16 for place in range(channels)])
+    target = io.BytesIO()
+    with av.open(target, "w", format="matroska") as container:
+        stream = container.add_stream("aac", rate=48_000, layout="7.1")
+        stream.bit_rate = 768_000
+        block = np.ascontiguousarray(given.T.reshape(1, -1))
+        frame = av.AudioFrame.from_ndarray(block, format="flt", layout="7.1")
+        frame.sample_rate, frame.pts = 48_000, 0
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return given, target.getvalue()
+
+
+def test_eight_channels_are_read_where_they_lie():
+    given, content = surround(8)
+    tensor, _ = decode_sound(content, SOUND, LIMITS)
+    assert len(tensor) == 8
+    heights = np.abs(tensor[:, 2_000:8_000]).max(axis=1)
+    # The fourth is for low notes alone, and comes through a filter.
+    others = [0, 1, 2, 4, 5, 6, 7]
+    assert heights[others] == pytest.approx(np.abs(given).max(axis=1)[others], abs=0.05)
+
+
+def with_cover(sound: bytes) -> bytes:
+    """Put a picture before an MP3, as players show it (ID3 2.3, frame APIC)."""
+    picture = image_file(np.zeros((4, 4, 3), np.uint8))
+    frame = b"\0image/png\0\x03\0" + picture
+    frame = b"APIC" + struct.pack(">I", len(frame)) + b"\0\0" + frame
+    size = bytes(len(frame) >> shift & 0x7F for shift in (21, 14, 7, 0))
+    return b"ID3\x03\0\0" + size + frame + sound[sound.index(b"\xff\xfb") :]
+
+
+def test_cover_picture_is_no_video():
+    content = with_cover(encode_sound(sine(440, 0.2)[np.newaxis], 44_100, SOUND, "mp3"))
+    assert decode_sound(content, SOUND, LIMITS)[0].shape == (1, 8_820)
+    with pytest.raises(MediaFault, match=r"audio \(mp3\) and a cover picture only"):
+        decode_video(content, default_layout(Modality.VIDEO), LIMITS)
 
 
 # Wrong input

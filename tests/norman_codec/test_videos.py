@@ -56,6 +56,17 @@ def test_every_container_brings_back_frames_and_rate(encoding, size):
     assert difference(again[:, : size[0], : size[1]], given) < 6
 
 
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_colours_are_those_of_the_model_and_their_standard_is_told(encoding):
+    given = np.broadcast_to(np.array([200, 50, 0], np.uint8), (3, 64, 64, 3))
+    content = encode_video(given, 25, BYTES, encoding)
+    assert np.abs(decode_video(content, BYTES, LIMITS)[0].astype(int) - given).max() < 6
+    with av.open(io.BytesIO(content)) as container:
+        # 1 is BT.709, 2 is unknown: then BT.601 is meant.
+        told = next(container.decode(video=0)).colorspace
+    assert told == (2 if encoding in ("avi", "ogg") else 1) or (encoding, told) == ("ogg", 5)
+
+
 @pytest.mark.parametrize(
     ("encoding", "codec"),
     [("mp4", "h264"), ("mov", "h264"), ("matroska", "h264"), ("avi", "mpeg4"), ("webm", "vp9")],

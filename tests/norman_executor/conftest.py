@@ -18,6 +18,7 @@ import psutil
 import pytest
 
 from norman_protocol.arrays import object_to_value, value_to_object
+from norman_protocol.declaration import Declaration
 from norman_protocol.errors import Interrupted
 from norman_protocol.frames import FrameDecoder
 from norman_protocol.messages import (
@@ -203,6 +204,7 @@ class Executor:
         runtime: str = "python",
         entry: str = "model.py",
         interpreter: str = sys.executable,
+        declaration: Declaration | None = None,
         start: bool = True,
     ) -> Started | None:
         version_id = f"{name}-1"
@@ -215,6 +217,7 @@ class Executor:
                 interpreter=interpreter,
                 files=str(files),
                 entry=entry,
+                declaration=declaration,
                 log_path=str(self.home / "logs" / f"{version_id}.log"),
             )
         )

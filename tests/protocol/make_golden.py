@@ -264,6 +264,7 @@ def golden_messages() -> dict[str, Message]:
         reference="digits@2",
         timings=TIMINGS,
         labels={"scores": ("zero", "one é")},
+        kept=False,
     )
     found["message_load_declared"] = Load(
         id="2",

@@ -79,7 +79,7 @@ class Result(Message):
     """What the model answered.
 
     ``labels`` say what the places along the last axis of outputs stand for, by the outputs' names;
-    very many are left out.
+    very many are left out. ``kept`` says whether the record of the call holds the values.
     """
 
     TYPE: ClassVar[str] = "result"
@@ -89,6 +89,7 @@ class Result(Message):
     timings: Timings
     logs: str = ""
     labels: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    kept: bool = True
     values: Mapping[str, Value] = field(default_factory=dict)
 
 

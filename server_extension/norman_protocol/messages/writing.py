@@ -68,7 +68,9 @@ def _write_result(message: Result) -> str:
     )
     if message.logs:
         text += f',"logs":{_text(message.logs)}'
-    return f'{text},"labels":{_write_any(message.labels)}' if message.labels else text
+    if message.labels:
+        text += f',"labels":{_write_any(message.labels)}'
+    return text if message.kept else f'{text},"kept":false'
 
 
 def _write_predict(message: Predict) -> str:

@@ -84,7 +84,7 @@ class InvocationResultHandler(InvokingHandler):
             record = await self.services.invocations.record(invocation_id)
             await self.answer(invocation_summary(record), 202)
             return
-        await self.answer_outcome(outcome, as_frame=self.wants_frame)
+        await self.answer_recorded(outcome, as_frame=self.wants_frame)
 
 
 class InvocationReplayHandler(InvokingHandler):

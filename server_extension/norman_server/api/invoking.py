@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
 from norman_protocol.decoding import dump_json, encode
-from norman_protocol.errors import Cancelled, NormanError, ProtocolViolation, RequestInvalid
+from norman_protocol.errors import (
+    Cancelled,
+    ModelNotFound,
+    NormanError,
+    ProtocolViolation,
+    RequestInvalid,
+    VersionNotFound,
+)
 from norman_protocol.frames import FrameLimits, decode_frame
 from norman_protocol.messages import (
     Caller,
@@ -19,6 +27,7 @@ from norman_protocol.messages import (
 from norman_protocol.references import parse_reference
 from norman_protocol.rendering import render_values
 from norman_protocol.rest import API_PATH, FRAME_MEDIA_TYPE, InvokeAnswer, InvokeRequest
+from norman_protocol.translation import Translation
 from norman_protocol.values import Value
 from norman_server.api.base import Handler
 from norman_server.invocations.rendering import invocation_summary
@@ -127,7 +136,22 @@ class InvokingHandler(Handler):
         self._awaited_id = None
         if outcome is None:
             raise AssertionError("unreachable: waited for without a limit")
+        await self.answer_recorded(outcome, as_frame=as_frame, message_id=message_id)
+
+    async def answer_recorded(
+        self, outcome: Result | NormanError, *, as_frame: bool, message_id: str = ""
+    ) -> None:
+        """Answer with what is recorded of a call, and with what its version says of the outputs."""
+        if as_frame and isinstance(outcome, Result):
+            outcome = dataclasses.replace(outcome, labels=await self._labels(outcome.reference))
         await self.answer_outcome(outcome, as_frame=as_frame, message_id=message_id)
+
+    async def _labels(self, reference: str) -> dict[str, tuple[str, ...]]:
+        try:
+            version = await self.services.registry.version(parse_reference(reference))
+        except (ModelNotFound, VersionNotFound):  # deleted, after the call
+            return {}
+        return {} if version.signature is None else Translation(version.signature).labels
 
     async def answer_outcome(
         self, outcome: Result | NormanError, *, as_frame: bool, message_id: str = ""
@@ -144,6 +168,7 @@ class InvokingHandler(Handler):
                     timings=outcome.timings,
                     logs=outcome.logs,
                     labels=outcome.labels,
+                    kept=outcome.kept,
                     values=outcome.values,
                 )
             )

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from serving import until
 
+from norman_jupyter.client.inspection import Inspection
 from norman_protocol.decoding import decode
 from norman_protocol.rest import (
     AliasChange,
@@ -64,6 +65,7 @@ def test_upload_that_fails_says_why_in_one_line(norman, upload):
     upload("echo")
     assert "--trust" in norman.fail("upload", "echo")
     assert "nosuch" in norman.fail("upload", "nosuch")
+    assert norman("upload", "nosuch").stderr.count(b"\n") == 1
     (norman.folder / "echo" / "model.py").write_text("raise OSError('no weights')\n")
     line = norman.fail("upload", "echo", "--trust", "--name", "hopeless")
     assert "no weights" in line
@@ -84,6 +86,29 @@ def test_lists_are_plain_text_in_a_pipe(norman, upload):
     assert "executor" in norman.succeed("status")
     assert f"{name}@1" in norman.succeed("du", name)
     assert norman.succeed("gc", "--dry-run")
+
+
+def test_a_dry_run_shows_what_would_be_uploaded(norman):
+    source = "def predict(x: int) -> int:\n    return x\n"
+    (norman.folder / "looked-at").mkdir()
+    (norman.folder / "looked-at" / "model.py").write_text(source)
+    out = norman.succeed("upload", "looked-at", "--dry-run")
+    assert "looked-at · python" in out
+    assert "Nothing was sent." in out
+    assert "needed: --trust" in out
+    document = json.loads(norman.succeed("upload", "looked-at", "--dry-run", "--json"))
+    assert decode(Inspection, document).entry == "model.py"
+    assert "looked-at" not in norman.succeed("models")
+
+
+def test_a_configuration_names_the_files_beside_it(norman):
+    (norman.folder / "elsewhere").mkdir()
+    (norman.folder / "elsewhere" / "model.py").write_text("def predict() -> int:\n    return 4\n")
+    said = {"name": "by-config", "assets": [{"asset_name": "model.py", "data": "model.py"}]}
+    (norman.folder / "elsewhere" / "said.json").write_text(json.dumps(said))
+    out = norman.succeed("upload", "--config", "elsewhere/said.json", "--trust")
+    assert out == "by-config@1\n"
+    assert "4" in norman.succeed("invoke", "by-config")
 
 
 def test_aliases_move_and_come_back(norman, upload):

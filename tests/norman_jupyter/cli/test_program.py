@@ -77,8 +77,8 @@ def test_shell_has_the_commands_of_the_notebook_with_their_options():
         if command.place == "notebook":
             assert command.name not in shell
             continue
-        options = {name: one for name, one in command.options_by_name.items() if not one.place}
-        assert options.items() <= shell[command.name].options_by_name.items()
+        own = {option for option in command.options if option.place != "notebook"}
+        assert own <= set(shell[command.name].options)
         assert shell[command.name].positionals == command.positionals
 
 

@@ -169,6 +169,8 @@ def test_result_links_to_its_record_where_our_server_shows_the_notebook(
     hand = Hand(lambda effect: result())
     ours = dataclasses.replace(LOCAL, url=url, is_ours=True)
     assert hand.run(invoke(make_core(hand, ours))).record_link == link
+    dropped = Hand(lambda effect: dataclasses.replace(result(), kept=False))
+    assert dropped.run(invoke(make_core(dropped, ours))).record_link is None
     other = dataclasses.replace(LOCAL, url=url)
     assert hand.run(invoke(make_core(hand, other))).record_link is None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import io
 import pickle
+import wave
 from pathlib import Path
 
 import numpy as np
@@ -119,9 +120,50 @@ def test_picture_of_too_many_pixels_is_refused_before_it_is_decoded() -> None:
         Media(bytes(header), encoding="png").image()
 
 
-def test_other_modalities_have_no_pixels_and_no_characters() -> None:
+def test_sound_becomes_samples_and_their_rate() -> None:
+    samples = (np.arange(-400, 400, dtype=np.int16) * 80).reshape(-1, 2)
+    target = io.BytesIO()
+    with wave.open(target, "wb") as file:
+        file.setnchannels(2)
+        file.setsampwidth(2)
+        file.setframerate(8000)
+        file.writeframes(samples.tobytes())
+    media = Media(target.getvalue(), encoding="wav", display_title="Gain")
+    array = media.array()
+    assert (array.dtype, array.shape, media.rate()) == (np.float32, (2, 400), 8000)
+    np.testing.assert_array_equal(np.round(array * 32_768).astype(np.int16), samples.T)
+
+
+def test_video_becomes_frames_and_their_rate() -> None:
+    av = pytest.importorskip("av")
+    target = io.BytesIO()
+    with av.open(target, "w", format="mp4") as file:
+        stream = file.add_stream("mpeg4", rate=5)
+        stream.width, stream.height, stream.pix_fmt = 32, 16, "yuv420p"
+        for grey in (0, 120, 240):
+            frame = np.full((16, 32, 3), grey, np.uint8)
+            file.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        file.mux(stream.encode())
+    media = Media(target.getvalue(), encoding="mp4")
+    array = media.array()
+    assert (array.dtype, array.shape, media.rate()) == (np.uint8, (3, 16, 32, 3), 5)
+    assert [round(float(frame.mean()), -1) for frame in array] == [0, 120, 240]
+
+
+@pytest.mark.parametrize("encoding", ["wav", "flac", "mp4"])
+def test_damaged_sound_and_video_are_told(encoding) -> None:
+    with pytest.raises(OutputInvalid, match=f"can't be decoded as {encoding}") as caught:
+        Media(b"RIFF nothing", encoding=encoding, display_title="Gain").array()
+    assert caught.value.output == "Gain"
+
+
+def test_other_modalities_have_no_pixels_no_rate_and_no_characters() -> None:
     with pytest.raises(OutputInvalid, match=r"'Gain' is audio \(wav\).*no pixels.*save"):
-        Media(b"", encoding="wav", display_title="Gain").array()
+        Media(b"", encoding="wav", display_title="Gain").image()
+    with pytest.raises(OutputInvalid, match="no rate"):
+        Media(b"", encoding="png").rate()
+    with pytest.raises(OutputInvalid, match="no pixels"):
+        Media(b"", encoding="srt").array()
     with pytest.raises(OutputInvalid, match="no characters"):
         Media(b"", encoding="wav").text()
 

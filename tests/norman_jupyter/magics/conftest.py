@@ -17,6 +17,7 @@ from IPython.core.displaypub import CapturingDisplayPublisher
 from IPython.core.interactiveshell import InteractiveShell
 from traitlets.config import Config
 
+from norman_jupyter.client.inspection import InspectedFile, Inspection
 from norman_jupyter.client.mapping import MapProgress
 from norman_jupyter.client.progress import Progress
 from norman_jupyter.client.results import InvokeResult
@@ -144,6 +145,28 @@ class FakeClient:
         on_progress(Progress(stage="loading", message="loading digits@1"))
         on_progress(Progress(stage="ready", message="digits@1 is ready"))
         return make_version(options["name"] or "digits", **self.version_facts)
+
+    def upload_model(
+        self, config: Any, *, on_progress: Callable[[Progress], None], **options: Any
+    ) -> VersionDetail:
+        self._note("upload_model", config, **options)
+        on_progress(Progress(stage="ready", message="digits@1 is ready"))
+        return make_version(options["name"] or "digits", **self.version_facts)
+
+    def inspect(self, source: Any = None, **options: Any) -> Inspection:
+        self._note("inspect", source, **options)
+        return Inspection(
+            name=options["name"] or "digits",
+            runtime="onnx",
+            entry="digits.onnx",
+            files=(InspectedFile(path="digits.onnx", size_bytes=10),),
+            size_bytes=10,
+            signature=None,
+            is_described=False,
+            needs_trust=False,
+            trust_findings=(),
+            expected_memory_bytes=64 << 20,
+        )
 
     def download(
         self, reference: str, folder: Any = None, *, on_progress: Callable[[Progress], None]

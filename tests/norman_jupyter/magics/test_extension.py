@@ -47,6 +47,7 @@ def test_upload_passes_what_the_line_says(notebook, client):
         "tags": ("a", "b"),
         "trust": True,
         "activate": False,
+        "config": None,
     }
     assert origin.source_path == str(Path.cwd() / "model")
     assert origin.python_version
@@ -65,7 +66,44 @@ def test_upload_leaves_out_what_the_line_leaves_out(notebook, client):
         "tags": (),
         "trust": False,
         "activate": True,
+        "config": None,
     }
+
+
+def test_upload_takes_a_configuration(notebook, client):
+    notebook.run("%norman upload ./model --config mirror.toml")
+    notebook.run("%norman upload --config ~/mirror.json --name m --tag a")
+    notebook.run("said = {'name': 'm'}\n%norman upload --config {said} --trust")
+    beside, alone, dictionary = client.calls
+    assert (beside[0], beside[1]) == ("upload", (Path("model"),))
+    assert beside[2]["config"] == Path("mirror.toml")
+    assert (alone[0], alone[1]) == ("upload_model", (Path.home() / "mirror.json",))
+    assert (alone[2]["name"], alone[2]["tags"], alone[2]["trust"]) == ("m", ("a",), False)
+    assert alone[2]["origin"].source_path == str(Path.home() / "mirror.json")
+    assert (dictionary[0], dictionary[1]) == ("upload_model", ({"name": "m"},))
+    assert dictionary[2]["trust"]
+
+
+def test_upload_of_a_configuration_that_is_none_is_refused(notebook, client):
+    error, _ = notebook.fail("%norman upload --config {42}")
+    assert "--config: {42} is" in str(error)
+    assert client.calls == []
+
+
+def test_dry_run_shows_what_would_be_uploaded(notebook, client):
+    found = notebook.run("%norman upload ./model --dry-run --name m --tag a --config c.toml")
+    ((verb, arguments, options),) = client.calls
+    assert (verb, arguments) == ("inspect", (Path("model"),))
+    assert options == {
+        "config": Path("c.toml"),
+        "name": "m",
+        "label": None,
+        "description": None,
+        "long_description": None,
+        "tags": ("a",),
+    }
+    assert found.name == "m"
+    assert "Nothing was sent" in notebook.printed()
 
 
 def test_upload_takes_the_path_of_an_expression(notebook, client):

@@ -8,6 +8,7 @@ import json
 import numpy as np
 import pytest
 
+from norman_jupyter.client.inspection import Inspection
 from norman_jupyter.client.results import InvokeResult
 from norman_jupyter.magics.documents import json_document
 from norman_jupyter.magics.options import COMMANDS, JSON_FLAG
@@ -45,6 +46,7 @@ def document(notebook):
 @pytest.mark.parametrize(
     ("line", "body"),
     [
+        ("upload ./model --dry-run", Inspection),
         ("models", ModelPage),
         ("models --search digit", ModelPage),
         ("search digit", ModelPage),
@@ -121,6 +123,15 @@ def test_what_json_has_no_word_for_is_said_as_rest_says_it():
     assert outputs["a"] == {"dtype": "float64", "shape": [2], "data": [None, 1.0]}
     assert outputs["b"] == {"base64": "AA==", "file_name": None}
     assert outputs["c"] == "\x9b\u202e"
+
+
+@pytest.mark.parametrize(("limit", "count"), [("1", 1), ("250", 250), ("1000", 450)])
+def test_models_are_listed_as_far_as_one_asks(limit, count, notebook, client):
+    client.model_facts = {f"model{number}": {} for number in range(450)}
+    notebook.run(f"%norman search model --limit {limit} --json")
+    found = document(notebook)
+    assert len({item["name"] for item in found["items"]}) == count
+    assert (found["next_cursor"] is None) == (count == 450)
 
 
 def test_times_are_iso(notebook):

@@ -81,7 +81,6 @@ def test_word_near_to_nothing_lists_what_there_is():
 @pytest.mark.parametrize(
     ("line", "part"),
     [
-        ("upload", "PATH is missing"),
         ("invoke", "REF is missing"),
         ("show", "Usage: %norman show REF"),
         ("upload a b", "Unexpected 'b' at column 10"),

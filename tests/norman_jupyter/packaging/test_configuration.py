@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import ast
 import json
+import re
+import tomllib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from norman_jupyter.client.dictionaries import read_call
 from norman_jupyter.packaging.configuration import (
+    ASSET_KEYS,
+    MODEL_KEYS,
+    OUTPUT_FORMATS,
+    SOURCES,
     Asset,
     Configuration,
     Layer,
@@ -17,9 +28,16 @@ from norman_jupyter.packaging.configuration import (
     read_folder_layer,
     read_layer,
 )
+from norman_jupyter.packaging.parameters import (
+    LAYOUT_KEYS,
+    PARAMETER_KEYS,
+    RECEIVE_FORMATS,
+    SIGNATURE_KEYS,
+)
 from norman_protocol.declaration import Declaration, DeclaredParameter
+from norman_protocol.decoding import dump_json, encode
 from norman_protocol.errors import ConfigurationInvalid
-from norman_protocol.media import Modality
+from norman_protocol.media import ENCODINGS, Modality
 
 GUIDE: dict[str, Any] = {
     "name": "image_reverser_model",
@@ -368,3 +386,86 @@ def test_a_folders_configuration_names_no_assets(tmp_path: Path) -> None:
     (tmp_path / "norman.toml").write_text('[[assets]]\nasset_name = "w"\n')
     with pytest.raises(ConfigurationInvalid, match="no 'assets'"):
         read_folder_layer(tmp_path)
+
+
+SCALARS = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.floats(),
+    st.text(max_size=8),
+    st.binary(max_size=4),
+    st.sampled_from([*ENCODINGS, *SOURCES, *RECEIVE_FORMATS, "torchscript", "Pytorch_jit", "?"]),
+)
+KEYS = sorted({*MODEL_KEYS, *SIGNATURE_KEYS, *ASSET_KEYS, *PARAMETER_KEYS, *LAYOUT_KEYS})
+
+
+def tables(keys: Iterable[str]) -> st.SearchStrategy[Any]:
+    return st.dictionaries(st.sampled_from(sorted(keys)), VALUES, max_size=6)
+
+
+VALUES = st.deferred(
+    lambda: st.one_of(
+        SCALARS,
+        st.lists(st.one_of(SCALARS, tables(KEYS), tables(SIGNATURE_KEYS)), max_size=3),
+        tables(LAYOUT_KEYS),
+        tables(PARAMETER_KEYS),
+        st.dictionaries(SCALARS.filter(lambda key: not isinstance(key, list)), SCALARS, max_size=2),
+    )
+)
+
+
+@given(content=st.one_of(tables(MODEL_KEYS), VALUES))
+def test_whatever_is_written_is_read_or_refused_in_words(content: Any) -> None:
+    try:
+        found = join_layers([Layer(place="it", content=content)])
+    except ConfigurationInvalid:
+        return
+    if found.declaration is not None:
+        dump_json(encode(found.declaration))
+
+
+@given(
+    content=st.fixed_dictionaries(
+        {"inputs": st.lists(tables(SIGNATURE_KEYS), min_size=1, max_size=2)}
+    )
+)
+def test_whatever_is_written_of_an_input_is_read_or_refused_in_words(content: Any) -> None:
+    try:
+        found = join_layers([Layer(place="it", content=content)])
+    except ConfigurationInvalid:
+        return
+    assert found.declaration is not None
+    dump_json(encode(found.declaration))
+
+
+DOCUMENT = Path(__file__).parents[3] / "docs" / "configuration.md"
+
+
+def blocks(language: str) -> list[str]:
+    text = DOCUMENT.read_text(encoding="utf-8")
+    return re.findall(rf"^```{language}\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)
+
+
+def test_the_documents_examples_are_read() -> None:
+    (example,) = blocks("toml")
+    found = join_layers([Layer(place="norman.toml", content=tomllib.loads(example))])
+    assert found.declaration is not None
+    assert [one.title for one in found.declaration.inputs] == ["Photo", "Strength"]
+    (code,) = blocks("python")
+    dictionaries = [
+        ast.literal_eval(node.args[0])
+        for node in ast.walk(ast.parse(code))
+        if isinstance(node, ast.Call)
+    ]
+    uploaded, called = dictionaries
+    assert join_layers([Layer(place="it", content=uploaded)]).assets
+    assert read_call(called).outputs == {"Output Image": "bytes"}
+
+
+def test_the_document_names_every_key_and_value() -> None:
+    said = set(re.findall(r"`([\w-]+)`", DOCUMENT.read_text(encoding="utf-8")))
+    keys = {*MODEL_KEYS, *SIGNATURE_KEYS, *ASSET_KEYS, *PARAMETER_KEYS, *LAYOUT_KEYS}
+    assert keys <= said
+    assert {*ENCODINGS, *SOURCES, *OUTPUT_FORMATS, *RECEIVE_FORMATS} <= said
+    assert {one.value for one in Modality} <= said

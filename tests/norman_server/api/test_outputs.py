@@ -151,10 +151,26 @@ def test_output_too_large_to_be_kept_says_so(client):
     )
     result = decode_message(decode_frame(answer.content))
     assert isinstance(result, Result)
+    assert not result.kept
     assert result.labels == {"scores": ("no", "<i>yes</i>")}
     answer = output(client, result.invocation_id, "text")
     assert answer.status_code == 409
     assert "are not kept" in answer.json()["message"]
+
+
+def test_recorded_results_have_their_labels_too(client):
+    invocation_id = ended(client, call(client))
+    for verb, path in (("GET", "result"), ("POST", "replay")):
+        answer = client.request(
+            verb,
+            f"invocations/{invocation_id}/{path}",
+            headers={"Accept": FRAME_MEDIA_TYPE},
+            **({"json": {}} if verb == "POST" else {}),
+        )
+        result = decode_message(decode_frame(answer.content))
+        assert isinstance(result, Result)
+        assert result.labels == {"scores": ("no", "<i>yes</i>")}
+        assert result.values["the picture/1"].encoding == "png"
 
 
 def test_cookie_of_a_browser_is_enough(norman_server, client):

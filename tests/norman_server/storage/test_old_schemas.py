@@ -86,6 +86,7 @@ async def test_invocations_of_each_revision_are_all_there(home, dump):
         assert [item.state for item in items] == ["failed", "succeeded"]
         detail = await log.detail(items[1].id)
         assert detail.inputs == {"x": 41}
+        assert detail.invocation.timings.codec_s == (0.05 if dump >= "invocations-0003" else 0)
         assert detail.outputs is None
 
 

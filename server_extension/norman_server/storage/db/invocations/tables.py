@@ -27,7 +27,7 @@ from norman_server.storage.db.types import NAMING, Json, UtcDateTime
 __all__ = ["MIGRATIONS", "idempotency_keys", "invocations", "metadata", "payloads", "segments"]
 
 MIGRATIONS: Final = Migrations(
-    name="invocations.db", folder=Path(__file__).parent / "migrations", head="0002"
+    name="invocations.db", folder=Path(__file__).parent / "migrations", head="0003"
 )
 
 metadata = MetaData(naming_convention=NAMING)
@@ -58,6 +58,7 @@ invocations = Table(
     Column("logs", Text),
     Column("timeout_s", Float),
     Column("replay_of", String(64)),
+    Column("codec_s", Float),
     CheckConstraint(
         "state IN ('queued', 'running', 'succeeded', 'failed', 'cancelled', 'timed_out', "
         "'interrupted')",
