@@ -80,6 +80,7 @@ def _publication(name: str, version: int, chosen: random.Random, now: datetime) 
         runtime="onnx",
         entry="part-0.onnx",
         interpreter=None,
+        declaration=None,
         size_bytes=3000,
         label=f"Release {version + 1}",
         description=" ".join(chosen.choices(_WORDS, k=_DESCRIPTION_WORDS)),

@@ -122,7 +122,7 @@ def ended(
         invocation_id=invocation_id,
         state=state,
         ended_at=at,
-        timings=Timings(queue_s=0.25, model_s=0.5, total_s=1.0),
+        timings=Timings(queue_s=0.25, model_s=0.5, total_s=1.0, codec_s=0.125),
         output_bytes=sum(value.size_bytes for value in (values or {}).values()),
         captured=values is not None,
         values=values or {},

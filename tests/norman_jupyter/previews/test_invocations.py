@@ -36,6 +36,13 @@ def test_the_facts_of_a_call_are_there():
     assert "b" * 32 in text
 
 
+def test_time_in_the_codec_is_told_where_there_was_any():
+    assert "codec" not in render_invocation(DETAIL)["text/plain"]
+    timings = replace(ITEM.timings, codec_s=0.125)
+    text = render_invocation(replace(DETAIL, invocation=replace(ITEM, timings=timings)))
+    assert "queue 250 ms, codec 125 ms, model 500 ms" in text["text/plain"]
+
+
 @pytest.mark.parametrize(
     ("value", "shown"),
     [

@@ -95,7 +95,7 @@ async def test_a_call_is_recorded_with_all_that_is_known(log, storage):
     assert summary.accepted_at == "2027-01-15T08:00:00.000000Z"
     assert summary.ended_at == "2027-01-15T08:00:01.000000Z"
     assert summary.timings is not None
-    assert summary.timings.queue_s == 0.25
+    assert (summary.timings.queue_s, summary.timings.codec_s) == (0.25, 0.125)
     assert summary.input_bytes == summary.output_bytes == sum(v.size_bytes for v in VALUES.values())
     assert (await log.page()).items == (summary,)
 
