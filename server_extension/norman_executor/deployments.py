@@ -88,6 +88,8 @@ class Deployment:
         self._encoding: set[Call] = set()
         self._learn(version.signature)
         self._settings = settings
+        # So many calls are decoded before the model, and so many encoded after it.
+        self._ahead = 2 * settings.limits.codec_workers
         self._events = events
         self._replica_events = ReplicaEvents(
             finished=self._finished, died=self._died, changed=events.changed
@@ -172,8 +174,7 @@ class Deployment:
         self._calls += 1
         self._set_deadline(call, call.timeout_s)
         self._queue.append(call)
-        self._prepare_ahead()
-        self._dispatch()
+        self._go_on()
 
     def cancel(self, call: Call, reason: NormanError | None = None) -> None:
         """End a call because its caller took it back or left.
@@ -186,6 +187,7 @@ class Deployment:
         elif call is self._running and not call.ended:
             self._set_deadline(call, self._settings.limits.cancel_grace_s)
         self._end(call, reason or Cancelled("The call was cancelled."))
+        self._go_on()
 
     async def start(self) -> Loaded:
         """Load the version now; several callers share one start.
@@ -214,6 +216,12 @@ class Deployment:
         if replica is not None:
             await replica.stop(gracefully=not replica.busy)
 
+    def _go_on(self) -> None:
+        """Do what may be done by now for those who wait."""
+        if self._queue:
+            self._prepare_ahead()
+            self._dispatch()
+
     def _dispatch(self) -> None:
         replica = self._replica
         if replica is None:
@@ -224,6 +232,8 @@ class Deployment:
             return
         if not replica.alive:
             return  # its end is about to be reported, and then replaced; the call keeps its place
+        if len(self._encoding) >= self._ahead:
+            return  # what the model gave is large, and it gives more faster than it is encoded
         call = self._next_ready()
         if call is None:
             return  # all that may be decoded ahead still is
@@ -251,16 +261,15 @@ class Deployment:
                     break  # and so are all before it
                 call.own_values, call.ready = call.values, True
             return
-        limits = self._settings.limits
-        ahead = 2 * limits.codec_workers
-        decoded_bytes = sum(call.decoded_bytes for call in islice(self._queue, ahead))
-        for call in islice(self._queue, ahead):
+        limit_bytes = self._settings.limits.media_decoded_bytes
+        decoded_bytes = sum(call.decoded_bytes for call in islice(self._queue, self._ahead))
+        for call in islice(self._queue, self._ahead):
             if call.ready or call.codec_task is not None:
                 continue
             parameters = translation.to_decode(call.values)
             if not parameters:
                 call.own_values, call.ready = translation.inputs(call.values), True
-            elif decoded_bytes <= limits.media_decoded_bytes:
+            elif decoded_bytes <= limit_bytes:
                 call.codec_task = asyncio.create_task(self._decode(call, translation, parameters))
 
     async def _decode(
@@ -282,8 +291,7 @@ class Deployment:
             call.decoded_bytes = sum(value.size_bytes for value in decoded.values())
             call.ready = True
         call.decode_s = time.perf_counter() - begun
-        self._prepare_ahead()
-        self._dispatch()
+        self._go_on()
 
     def _next_ready(self) -> Call | None:
         """Take the first call that is ready; one that is still decoded doesn't hold up others."""
@@ -330,6 +338,7 @@ class Deployment:
         call.codec_task = None
         self._encoding.discard(call)
         self._end(call, outcome)
+        self._go_on()
 
     def _drop(self, call: Call) -> None:
         """Let go of a call that no model is at work on."""
@@ -372,8 +381,7 @@ class Deployment:
         future.set_result(loaded)
         self._events.spawn(replica.watch())
         self._became_idle()
-        self._prepare_ahead()
-        self._dispatch()
+        self._go_on()
 
     def _start_failed(self, error: NormanError) -> None:
         pause_s = min(_BACKOFF_FIRST_S * 2**self._failures_in_a_row, _BACKOFF_LIMIT_S)
@@ -389,8 +397,7 @@ class Deployment:
             self._running = None
         self._answer(call, outcome)
         if self._queue:
-            self._prepare_ahead()
-            self._dispatch()
+            self._go_on()
         else:
             self._became_idle()
 
@@ -421,6 +428,7 @@ class Deployment:
         if call is not self._running:
             self._drop(call)
             self._end(call, error)
+            self._go_on()
             return
         # A model can't be interrupted safely in the middle of native code; its process can. This
         # holds too where the caller has left meanwhile: a hung call must not block the next one.
