@@ -80,7 +80,7 @@ class Deployment:
         self.version = version
         self.signature: Signature | None = None
         self._preparation = Preparation(
-            codecs, settings.limits, end=self._end, on_ready=self._prepare_and_dispatch
+            codecs, settings.limits, end=self._end, on_ready=self._go_on
         )
         self._queue = self._preparation.queue
         self._learn(version.signature)
@@ -168,7 +168,7 @@ class Deployment:
         self._calls += 1
         self._set_deadline(call, call.timeout_s)
         self._queue.append(call)
-        self._prepare_and_dispatch()
+        self._go_on()
 
     def cancel(self, call: Call, reason: NormanError | None = None) -> None:
         """End a call because its caller took it back or left.
@@ -181,6 +181,7 @@ class Deployment:
         elif not call.ended:
             self._set_deadline(call, self._settings.limits.cancel_grace_s)
         self._end(call, reason or Cancelled("The call was cancelled."))
+        self._go_on()
 
     async def start(self) -> Loaded:
         """Load the version now; several callers share one start.
@@ -220,6 +221,8 @@ class Deployment:
             return
         if not replica.alive:
             return  # its end is about to be reported, and then replaced; the call keeps its place
+        if self._preparation.is_behind:
+            return
         call = self._preparation.take()
         if call is None:
             return  # all that may be decoded ahead still is
@@ -228,9 +231,11 @@ class Deployment:
         replica.predict(call)
         call.own_values = {}  # maybe large, and with the worker now
 
-    def _prepare_and_dispatch(self) -> None:
-        self._preparation.look_ahead()
-        self._dispatch()
+    def _go_on(self) -> None:
+        """Do what may be done by now for those who wait."""
+        if self._queue:
+            self._preparation.look_ahead()
+            self._dispatch()
 
     def _learn(self, signature: Signature | None) -> None:
         self.signature = signature
@@ -268,7 +273,7 @@ class Deployment:
         future.set_result(loaded)
         self._events.spawn(replica.watch())
         self._became_idle()
-        self._prepare_and_dispatch()
+        self._go_on()
 
     def _start_failed(self, error: NormanError) -> None:
         pause_s = min(_BACKOFF_FIRST_S * 2**self._failures_in_a_row, _BACKOFF_LIMIT_S)
@@ -284,7 +289,7 @@ class Deployment:
             self._running = None
         self._preparation.answer(call, outcome)
         if self._queue:
-            self._prepare_and_dispatch()
+            self._go_on()
         else:
             self._became_idle()
 
@@ -315,6 +320,7 @@ class Deployment:
         if call is not self._running:
             self._preparation.drop(call)
             self._end(call, error)
+            self._go_on()
             return
         # A model can't be interrupted safely in the middle of native code; its process can. This
         # holds too where the caller has left meanwhile: a hung call must not block the next one.

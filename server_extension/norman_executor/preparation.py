@@ -32,7 +32,7 @@ class Preparation:
     end
         Takes a call with its prediction, in the caller's words, or its error.
     on_ready
-        Called when a call that was decoded is ready, or failed.
+        Called when a call that was decoded is ready, or failed, and when one is encoded.
 
     Attributes
     ----------
@@ -61,6 +61,13 @@ class Preparation:
         self._end = end
         self._on_ready = on_ready
         self._translation: Translation | None = None
+        # So many calls are decoded before the model, and so many encoded after it.
+        self._ahead = 2 * limits.codec_workers
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether the model must wait: what it gives is large, and comes faster than is encoded."""
+        return len(self.encoding) >= self._ahead
 
     @property
     def labels(self) -> dict[str, tuple[str, ...]]:
@@ -85,9 +92,8 @@ class Preparation:
                     break  # and so are all before it
                 call.own_values, call.ready = call.values, True
             return
-        ahead = 2 * self._limits.codec_workers
-        decoded_bytes = sum(call.decoded_bytes for call in islice(self.queue, ahead))
-        for call in islice(self.queue, ahead):
+        decoded_bytes = sum(call.decoded_bytes for call in islice(self.queue, self._ahead))
+        for call in islice(self.queue, self._ahead):
             if call.ready or call.codec_task is not None:
                 continue
             parameters = translation.to_decode(call.values)
@@ -171,6 +177,7 @@ class Preparation:
         call.encode_s = time.perf_counter() - begun
         self.encoding.discard(call)
         self._end(call, outcome)
+        self._on_ready()
 
 
 def _in_callers_words(error: NormanError, translation: Translation) -> NormanError:
