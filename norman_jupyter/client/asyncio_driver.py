@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from norman_jupyter.client.effects import Effect, Exchange, Pause, Read, Send, Steps
 from norman_jupyter.client.local_asyncio import AsyncioLinks
 from norman_jupyter.client.rest_transport import AsyncioHttp
+from norman_jupyter.client.threaded_http import ThreadedHttp
 
 __all__ = ["AsyncioDriver"]
 
@@ -16,11 +17,17 @@ T = TypeVar("T")
 
 
 class AsyncioDriver:
-    """Runs operations for ``await``; each event loop that it is used from has its connections."""
+    """Runs operations for ``await``; each event loop that it is used from has its connections.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    http
+        Sends requests over HTTP in another way than `AsyncioHttp`.
+    """
+
+    def __init__(self, http: ThreadedHttp | None = None) -> None:
         self._links = AsyncioLinks()
-        self._http = AsyncioHttp()
+        self._http: AsyncioHttp | ThreadedHttp = http or AsyncioHttp()
 
     async def run(self, steps: Steps[T]) -> T:
         """Return what an operation returns."""

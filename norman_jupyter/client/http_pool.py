@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import http.client
 import select
+import socket
 from collections import deque
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from urllib.parse import SplitResult
 
@@ -49,6 +51,8 @@ class DirectPool:
         self._port = url.port
         self._connect_timeout_s = connect_timeout_s
         self._idle: deque[http.client.HTTPConnection] = deque()
+        self._busy: set[http.client.HTTPConnection] = set()
+        self._is_aborted = False
 
     def send(
         self,
@@ -71,7 +75,10 @@ class DirectPool:
             The answer, or the request, is no HTTP.
         """
         connection = self._take()
+        self._busy.add(connection)
         try:
+            if self._is_aborted:
+                raise ConnectionAbortedError("the client was closed")
             if connection.sock is not None:
                 connection.sock.settimeout(answer_timeout_s)
             connection.request(method, path, body, headers, encode_chunked=False)
@@ -80,6 +87,8 @@ class DirectPool:
         except BaseException:
             connection.close()
             raise
+        finally:
+            self._busy.discard(connection)
         if response.will_close or len(self._idle) >= _CONNECTIONS:
             connection.close()
         else:
@@ -90,6 +99,16 @@ class DirectPool:
         """Close the idle connections."""
         while self._idle:
             self._idle.pop().close()
+
+    def abort(self) -> None:
+        """End what other threads have under way, and close the rest; nothing can be sent then."""
+        self._is_aborted = True
+        for connection in tuple(self._busy):
+            stream = connection.sock
+            if stream is not None:
+                with suppress(OSError):  # it ended by itself
+                    stream.shutdown(socket.SHUT_RDWR)
+        self.close()
 
     def _take(self) -> http.client.HTTPConnection:
         while True:

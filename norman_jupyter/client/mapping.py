@@ -20,6 +20,7 @@ from norman_jupyter.client.inputs import check_timeout, merge_inputs
 from norman_jupyter.client.loop_thread import LoopThread
 from norman_jupyter.client.results import InvokeResult
 from norman_jupyter.client.tables import Table, read_table
+from norman_jupyter.client.threaded_http import ThreadedHttp
 from norman_protocol.errors import (
     ExecutorUnavailable,
     Forbidden,
@@ -288,7 +289,7 @@ def map_blocking(
     MapInterrupted
         Ctrl-C came. What was done is in its ``result``.
     """
-    driver = AsyncioDriver()
+    driver = AsyncioDriver(ThreadedHttp(_check_in_flight(in_flight)))
     run = MapRun(
         core,
         driver,

@@ -82,6 +82,14 @@ class BlockingHttp:
         for pool in pools:
             pool.close()
 
+    def abort(self) -> None:
+        """Close all connections, those too that other threads wait at: their requests fail."""
+        with self._lock:
+            pools = [pool for pool in self._direct.values() if pool is not None]
+        for pool in pools:
+            pool.abort()
+        self.close()
+
     def _forget(self) -> None:
         """Leave a parent's connections to the parent."""
         with self._lock:

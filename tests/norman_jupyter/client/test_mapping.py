@@ -198,6 +198,32 @@ def test_interrupt_keeps_what_is_done_and_takes_the_rest_back(norman, served):
     assert (told[-1].total, told[-1].failed) == (10, 0)
 
 
+def test_interrupt_over_rest_ends_the_requests_that_wait(api, announce):
+    announce(api)
+    api.routes["GET models/echo/versions/active"] = describe
+    waiting, released = threading.Event(), threading.Event()
+
+    def answer(request):
+        waiting.set()
+        assert released.wait(HANG_GUARD_S)
+        return
+
+    def on_progress(progress):
+        if waiting.is_set():
+            raise KeyboardInterrupt
+
+    api.routes["POST invocations"] = answer
+    with BlockingNorman() as norman, pytest.raises(MapInterrupted) as caught:
+        norman.map("echo", [1, 2, 3], in_flight=2, on_progress=on_progress)
+    assert not released.is_set()  # it didn't wait for the answers
+    for thread in threading.enumerate():
+        if thread.name.startswith("norman-map-http"):
+            thread.join(HANG_GUARD_S)
+            assert not thread.is_alive()
+    released.set()
+    assert caught.value.result["error"].tolist() == ["not done: interrupted"] * 3
+
+
 def test_interrupted_iterator_keeps_the_rows_that_it_gave(norman, served):
     held = threading.Event()
     served.on_call = holding(2, held)
