@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import threading
 from collections.abc import Callable, Iterable
 from typing import Any, Final, TypeAlias, get_args
 
@@ -22,7 +23,8 @@ __all__ = ["complete_line", "completion_script"]
 
 _SHELLS: Final = ("bash", "zsh", "fish")
 _WAIT_S: Final = 1.0
-"""How long TAB waits for the server."""
+_WAIT_VARIABLE: Final = "NORMAN_COMPLETION_WAIT_S"
+"""Says otherwise how long TAB waits for the server."""
 
 _PASSED_ON: Final = "serve"
 _Given: TypeAlias = argparse.Namespace
@@ -115,7 +117,24 @@ class _Facts:
             token = os.environ.get(variable) if variable else None
             return BlockingNorman(getattr(given, "url", None), token)
 
-        self.server = ServerFacts(ClientHolder(connect), wait_s=_WAIT_S)
+        self.server = ServerFacts(
+            ClientHolder(connect), wait_s=_wait_s(os.environ.get(_WAIT_VARIABLE, ""))
+        )
+
+
+def _wait_s(text: str) -> float:
+    """Return how long to wait; TAB is no place to say that a text is no number.
+
+    Examples
+    --------
+    >>> _wait_s("2.5"), _wait_s(""), _wait_s("-1"), _wait_s("nan")
+    (2.5, 1.0, 1.0, 1.0)
+    """
+    try:
+        given = float(text)
+    except ValueError:
+        return _WAIT_S
+    return given if 0 < given < threading.TIMEOUT_MAX else _WAIT_S
 
 
 def _models(prefix: str, parsed_args: _Given, **_: Any) -> Iterable[str]:

@@ -63,7 +63,9 @@ class Program:
     """Runs ``norman``; what it is told by its environment may be changed."""
 
     def __init__(self, environment: Mapping[str, str], folder: Path) -> None:
-        self.environment = {**environment, "NO_COLOR": ""}
+        # TAB waits for the answer here, however busy the machine is.
+        patience = {"NORMAN_COMPLETION_WAIT_S": str(_TIMEOUT_S)}
+        self.environment = {**environment, "NO_COLOR": "", **patience}
         self.folder = folder
         self.command = _COMMAND
 
