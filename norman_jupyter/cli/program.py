@@ -43,7 +43,7 @@ _SERVER: Final = "norman_server"
 _AFTER_COMMANDS: Final = """\
 norman --version tells the version. Every command that asks a server takes --json, --url,
 --token-env and --debug. It exits with 0 where it did what was asked, 1 where that failed,
-2 where the line was wrong, 130 after Ctrl-C.
+2 where the line was wrong, 130 after Ctrl-C. Where no server runs, norman serve starts one.
 In a notebook, %load_ext norman_jupyter gives the same commands as %norman."""
 
 

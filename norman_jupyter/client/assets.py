@@ -16,6 +16,7 @@ from typing import Any, BinaryIO, Final
 from norman_bundle.sniffing import HEAD_BYTES, find_onnx_fault, find_torchscript_fault
 from norman_bundle.trust import require_trust
 from norman_jupyter.client.effects import Steps, work
+from norman_jupyter.client.metering import Meter, OnProgress
 from norman_jupyter.client.sources import (
     SourceFailed,
     copy_stream,
@@ -98,11 +99,13 @@ def read_model(
     )
 
 
-def fetch_model(named: NamedModel, folder: Path, *, trusted: bool) -> Steps[Opened]:
+def fetch_model(
+    named: NamedModel, folder: Path, tell: OnProgress, *, trusted: bool
+) -> Steps[Opened]:
     """Bring the files of a model together, as `collect_assets` does."""
     said = named.configuration
     bundle, declaration = yield from collect_assets(
-        said.assets, said.declaration, folder, trusted=trusted
+        said.assets, said.declaration, folder, tell, trusted=trusted
     )
     said = dataclasses.replace(said, declaration=declaration)
     return Opened(name=named.name, bundle=bundle, configuration=said)
@@ -119,7 +122,12 @@ def _anchor(asset: Asset, folder: Path | None) -> Asset:
 
 
 def collect_assets(
-    assets: Sequence[Asset], declaration: Declaration | None, folder: Path, *, trusted: bool
+    assets: Sequence[Asset],
+    declaration: Declaration | None,
+    folder: Path,
+    tell: OnProgress,
+    *,
+    trusted: bool,
 ) -> Steps[tuple[LocalBundle, Declaration | None]]:
     """Bring the assets of a model together.
 
@@ -131,6 +139,8 @@ def collect_assets(
     ----------
     folder
         Takes files; it must stay until the bundle is uploaded.
+    tell
+        Is told of each link and stream, which may take long.
 
     Returns
     -------
@@ -149,10 +159,12 @@ def collect_assets(
             "There are no 'assets': a list of {'asset_name', 'data'}, such as "
             "{'asset_name': 'weights', 'data': './model.pt'}."
         )
+    # How large they are shows when they are here.
+    meter = Meter(tell=tell, stage="receiving", total_bytes=0, message="")
     files: dict[str, LocalFile] = {}
     titles: dict[str, str] = {}
     for index, asset in enumerate(assets):
-        file = yield from _collect(asset, folder / str(index))
+        file = yield from _collect(asset, folder / str(index), meter)
         if file.path in files:
             raise BundleInvalid(
                 f"The assets {titles[file.path]!r} and {asset.name!r} would both be the file "
@@ -167,9 +179,9 @@ def collect_assets(
     return LocalBundle(source=folder, files=listed, format=found), declaration
 
 
-def _collect(asset: Asset, place: Path) -> Steps[LocalFile]:
+def _collect(asset: Asset, place: Path, meter: Meter) -> Steps[LocalFile]:
     try:
-        return (yield from _collect_from(asset, place))
+        return (yield from _collect_from(asset, place, meter))
     except SourceFailed as error:
         raise BundleInvalid(f"Asset {asset.name!r}: {error}", path=asset.name) from error
     except OSError as error:
@@ -180,7 +192,7 @@ def _collect(asset: Asset, place: Path) -> Steps[LocalFile]:
         ) from error
 
 
-def _collect_from(asset: Asset, place: Path) -> Steps[LocalFile]:
+def _collect_from(asset: Asset, place: Path, meter: Meter) -> Steps[LocalFile]:
     data = asset.data
     source = resolve_source(data, asset.source)
     if source == "Primitive" and asset.source is None and isinstance(data, str):
@@ -188,6 +200,10 @@ def _collect_from(asset: Asset, place: Path) -> Steps[LocalFile]:
     if source == "File" and not isinstance(data, _BYTES):
         path = file_path(data)
         return (yield from work(partial(list_file, _bundle_path(asset.name, path.name), path)))
+    is_fetched = source in ("Link", "Stream")
+    if is_fetched:
+        meter.message = f"fetching the asset {asset.name}"
+        meter.begin()
     with place.open("wb") as file:
         if source == "Link":
             yield from copy_url(data, file.write, ASSET_LIMITS)
@@ -195,6 +211,8 @@ def _collect_from(asset: Asset, place: Path) -> Steps[LocalFile]:
             yield from copy_stream(data, file.write, ASSET_LIMITS.size_bytes)
         else:
             yield from work(partial(_write, file, data, asset.name))
+    if is_fetched:
+        meter.add(place.stat().st_size)
     path_in_bundle = yield from work(
         partial(_path_of_content, asset.name, _origin_name(data, source), place)
     )

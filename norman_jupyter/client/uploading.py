@@ -89,8 +89,9 @@ class Uploads:
         """Upload a model whose files a configuration names."""
         named = yield from work(partial(read_model, config, keywords))
         yield from self._meet()  # before anything large is fetched for nobody
+        tell = options.on_progress or _tell_nobody
         with staging_folder() as folder:
-            opened = yield from fetch_model(named, folder, trusted=options.trust)
+            opened = yield from fetch_model(named, folder, tell, trusted=options.trust)
             return (yield from self._publish(opened, None, options))
 
     def inspect(
@@ -104,7 +105,7 @@ class Uploads:
         if source is None and config is not None:
             named = yield from work(partial(read_model, config, keywords))
             with staging_folder() as folder:
-                opened = yield from fetch_model(named, folder, trusted=True)
+                opened = yield from fetch_model(named, folder, _tell_nobody, trusted=True)
                 return (yield from work(partial(inspect_opened, opened)))
         if source is None:
             raise BundleInvalid("There is nothing to inspect: give a path, or a configuration.")

@@ -29,6 +29,7 @@ __all__ = [
     "tell_format",
 ]
 
+_MODEL_SUFFIXES = (".onnx", ".py", ".pt", ".pth", ".ts", ".torchscript")
 _MAX_ENTRIES = 100_000
 _MAX_DEPTH = 64
 
@@ -168,7 +169,7 @@ def default_name(source: str | os.PathLike[str]) -> str:
 
 
 def _stem(path: Path) -> str:
-    return path.stem if path.suffix.lower() in (".onnx", ".pt", ".py") else path.name
+    return path.stem if path.suffix.lower() in _MODEL_SUFFIXES else path.name
 
 
 def _resolve(source: str | os.PathLike[str]) -> Path:

@@ -28,12 +28,21 @@ from norman_jupyter.previews.text import (
 )
 from norman_protocol.decoding import dump_json
 from norman_protocol.errors import RequestInvalid
+from norman_protocol.media import Layout
 from norman_protocol.rest import Origin, VersionDetail
-from norman_protocol.signature import Parameter, Signature, describe_parameter
+from norman_protocol.signature import (
+    Modality,
+    Parameter,
+    Signature,
+    describe_parameter,
+    model_parameters,
+)
 
 __all__ = ["render_version", "short_time", "signature_rows", "version_heading"]
 
 _SHOWN_FILES = 12
+_SHOWN_LABELS = 5
+_DATA_RUNTIMES = frozenset({"onnx", "torchscript"})
 _SHOWN_PARAMETERS = 24
 _ERROR_CHARACTERS = 4000
 _LOG_LINES = 30
@@ -144,9 +153,43 @@ def _more(parameter: Parameter, place: str) -> str:
         parts.append(f"default {_default(parameter)}")
     if parameter.nullable:
         parts.append("may be None")
+    if parameter.hidden:
+        parts.append("hidden from forms")
+    if parameter.layout is not None:
+        parts.append(f"to the model {_decoded(parameter, parameter.layout)}")
+    elif parameter.parameter is not None:
+        parts.append(f"to the model {one_line(parameter.parameter, 60)}")
+    if parameter.labels:
+        parts.append(_labels(parameter.labels))
     if parameter.description:
         parts.append(one_line(parameter.description, 120))
     return " · ".join(parts)
+
+
+def _decoded(parameter: Parameter, layout: Layout) -> str:
+    """Say what a medium is to the model: its own name for it, the tensor, and how it is filled."""
+    own = model_parameters(parameter)[0]
+    facts = [f"{one_line(own.name, 60)} {describe_parameter(own)}"]
+    if parameter.modality is not Modality.AUDIO:
+        facts.append(layout.channels)
+    facts.append(f"{layout.low:g} to {layout.high:g}")
+    if layout.resize is not None:
+        facts.append(f"resized ({layout.resize})")
+    if layout.mean or layout.std:
+        facts.append("normalised")
+    if layout.sample_rate is not None:
+        facts.append(f"{layout.sample_rate:,} Hz")
+    if layout.frame_rate is not None:
+        facts.append(f"{layout.frame_rate:g} frames/s")
+    if parameter.rate_parameter is not None:
+        facts.append(f"rate as {one_line(parameter.rate_parameter, 60)}")
+    return ", ".join(facts)
+
+
+def _labels(labels: Sequence[str]) -> str:
+    shown = ", ".join(one_line(label, 30) for label in labels[:_SHOWN_LABELS])
+    more = f", … ({len(labels):,})" if len(labels) > _SHOWN_LABELS else ""
+    return f"labels {shown}{more}"
 
 
 def _default(parameter: Parameter) -> str:
@@ -176,7 +219,7 @@ def _facts(version: VersionDetail) -> list[tuple[str, str]]:
 
 def _trust(version: VersionDetail) -> str:
     if version.trust is None:
-        return "not needed" if version.runtime == "onnx" else "none"
+        return "not needed" if version.runtime in _DATA_RUNTIMES else "none"
     return f"by {version.trust.user}, {short_time(version.trust.trusted_at)}"
 
 

@@ -36,6 +36,7 @@ def serve(channel: Channel) -> None:
             raise ProtocolViolation(f"A codec worker takes no {message.TYPE} message.")
         if not channel.send(_answer_pieces(message)):
             return
+        del message  # an idle worker holds nobody's image
 
 
 def _answer_pieces(message: Decode | Encode) -> list[Buffer]:

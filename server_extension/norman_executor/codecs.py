@@ -150,8 +150,8 @@ class Codecs:
                 answer = await codec.ask(request)
             except BaseException:
                 # Also where nobody waits any more: what it is at can't be interrupted.
-                self._all.discard(codec)
-                await asyncio.shield(codec.stop())
+                codec.stop_soon(self._all.discard)
+                await codec.stop()
                 raise
             codec.idle_since = time.monotonic()
             self._idle.append(codec)
@@ -169,7 +169,7 @@ class Codecs:
             codec = self._idle.pop()
             if codec.alive:
                 return codec
-            self._all.discard(codec)
+            codec.stop_soon(self._all.discard)
             await codec.stop()
         try:
             codec = await _Codec.start(self._settings, self._changed)
@@ -274,16 +274,20 @@ class _Codec:
             self._answer = None
 
     async def stop(self) -> None:
-        """End the process, whatever it is at; harmless when repeated."""
-        if self._stopping is None:
-            self._stopping = asyncio.create_task(self._stop())
-        await self._stopping
+        """End the process, whatever it is at; harmless when repeated.
+
+        It ends too where nobody waits for it any more.
+        """
+        await asyncio.shield(self._stop_task())
 
     def stop_soon(self, stopped: Callable[[_Codec], None]) -> None:
         """End the process; ``stopped`` is told."""
+        self._stop_task().add_done_callback(lambda _: stopped(self))
+
+    def _stop_task(self) -> asyncio.Task[None]:
         if self._stopping is None:
             self._stopping = asyncio.create_task(self._stop())
-        self._stopping.add_done_callback(lambda _: stopped(self))
+        return self._stopping
 
     async def _stop(self) -> None:
         if self._connection is not None:

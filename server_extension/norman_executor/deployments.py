@@ -9,27 +9,23 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections import deque
 from collections.abc import Callable, Coroutine
-from dataclasses import replace
-from itertools import islice
 from typing import Any, Literal
 
 from norman_executor.calls import Call
 from norman_executor.codecs import Codecs
 from norman_executor.devices import resident_bytes
+from norman_executor.preparation import Preparation
 from norman_executor.replicas import Replica, ReplicaEvents, ReplicaSettings
 from norman_protocol.errors import (
     Cancelled,
-    InputInvalid,
     Interrupted,
     NormanError,
     QueueFull,
     TimedOut,
 )
 from norman_protocol.messages import Deploy, DeploymentStatus, Loaded, Prediction, ReplicaChanged
-from norman_protocol.signature import Parameter, Signature, check_inputs
-from norman_protocol.translation import Translation
+from norman_protocol.signature import Signature, check_inputs
 
 __all__ = ["Deployment", "DeploymentEvents", "State"]
 
@@ -83,16 +79,16 @@ class Deployment:
     ) -> None:
         self.version = version
         self.signature: Signature | None = None
-        self._translation: Translation | None = None
-        self._codecs = codecs
-        self._encoding: set[Call] = set()
+        self._preparation = Preparation(
+            codecs, settings.limits, end=self._end, on_ready=self._go_on
+        )
+        self._queue = self._preparation.queue
         self._learn(version.signature)
         self._settings = settings
         self._events = events
         self._replica_events = ReplicaEvents(
             finished=self._finished, died=self._died, changed=events.changed
         )
-        self._queue: deque[Call] = deque()
         self._replica: Replica | None = None
         self._running: Call | None = None
         self._loaded: Loaded | None = None
@@ -117,7 +113,7 @@ class Deployment:
     @property
     def labels(self) -> dict[str, tuple[str, ...]]:
         """What the places along the last axis of outputs stand for, by the outputs' names."""
-        return {} if self._translation is None else self._translation.labels
+        return self._preparation.labels
 
     @property
     def running(self) -> Call | None:
@@ -128,7 +124,7 @@ class Deployment:
     def calls(self) -> tuple[Call, ...]:
         """Every call that is here: what runs, then what waits."""
         running = () if self._running is None else (self._running,)
-        return (*self._encoding, *running, *self._queue)
+        return (*self._preparation.encoding, *running, *self._queue)
 
     def status(self) -> DeploymentStatus:
         """Return counts and sizes, for people."""
@@ -172,8 +168,7 @@ class Deployment:
         self._calls += 1
         self._set_deadline(call, call.timeout_s)
         self._queue.append(call)
-        self._prepare_ahead()
-        self._dispatch()
+        self._go_on()
 
     def cancel(self, call: Call, reason: NormanError | None = None) -> None:
         """End a call because its caller took it back or left.
@@ -181,11 +176,12 @@ class Deployment:
         A call that runs is answered at once; if its model doesn't finish soon either, the replica
         is replaced: nobody is to wait for an answer that nobody wants.
         """
-        if call in self._queue or call in self._encoding:
-            self._drop(call)
-        elif call is self._running and not call.ended:
+        if call is not self._running:
+            self._preparation.drop(call)
+        elif not call.ended:
             self._set_deadline(call, self._settings.limits.cancel_grace_s)
         self._end(call, reason or Cancelled("The call was cancelled."))
+        self._go_on()
 
     async def start(self) -> Loaded:
         """Load the version now; several callers share one start.
@@ -206,9 +202,10 @@ class Deployment:
         if self._idle_check is not None:
             self._idle_check.cancel()
         running, self._running = self._running, None
-        for call in [*([running] if running else []), *self._encoding, *self._queue]:
-            if call is not running:
-                self._drop(call)
+        if running is not None:
+            self._end(running, reason)
+        for call in [*self._preparation.encoding, *self._queue]:
+            self._preparation.drop(call)
             self._end(call, reason)
         replica, self._replica = self._replica, None
         if replica is not None:
@@ -224,121 +221,25 @@ class Deployment:
             return
         if not replica.alive:
             return  # its end is about to be reported, and then replaced; the call keeps its place
-        call = self._next_ready()
+        if self._preparation.is_behind:
+            return
+        call = self._preparation.take()
         if call is None:
             return  # all that may be decoded ahead still is
         self._running = call
         call.dispatched_clock = time.perf_counter()
         replica.predict(call)
+        call.own_values = {}  # maybe large, and with the worker now
 
-    # --- the caller's words and the model's -------------------------------------------------
+    def _go_on(self) -> None:
+        """Do what may be done by now for those who wait."""
+        if self._queue:
+            self._preparation.look_ahead()
+            self._dispatch()
 
     def _learn(self, signature: Signature | None) -> None:
         self.signature = signature
-        self._translation = None if signature is None else Translation(signature)
-
-    def _prepare_ahead(self) -> None:
-        """Make the first calls of the queue ready for the model, while it is at work on another.
-
-        Only a few, and only while little is decoded: what is decoded is large.
-        """
-        translation = self._translation
-        if translation is None:
-            return  # the model, which is being started, describes itself first
-        if translation.trivial:
-            for call in reversed(self._queue):
-                if call.ready:
-                    break  # and so are all before it
-                call.own_values, call.ready = call.values, True
-            return
-        limits = self._settings.limits
-        ahead = 2 * limits.codec_workers
-        decoded_bytes = sum(call.decoded_bytes for call in islice(self._queue, ahead))
-        for call in islice(self._queue, ahead):
-            if call.ready or call.codec_task is not None:
-                continue
-            parameters = translation.to_decode(call.values)
-            if not parameters:
-                call.own_values, call.ready = translation.inputs(call.values), True
-            elif decoded_bytes <= limits.media_decoded_bytes:
-                call.codec_task = asyncio.create_task(self._decode(call, translation, parameters))
-
-    async def _decode(
-        self, call: Call, translation: Translation, parameters: tuple[Parameter, ...]
-    ) -> None:
-        begun = time.perf_counter()
-        names = {parameter.name for parameter in parameters}
-        files = {name: value for name, value in call.values.items() if name in names}
-        rest = {name: value for name, value in call.values.items() if name not in names}
-        try:
-            decoded = await self._codecs.decode(parameters, files)
-        except NormanError as error:
-            call.codec_task = None
-            self._queue.remove(call)
-            self._end(call, error)
-        else:
-            call.codec_task = None
-            call.own_values = {**translation.inputs(rest), **decoded}
-            call.decoded_bytes = sum(value.size_bytes for value in decoded.values())
-            call.ready = True
-        call.decode_s = time.perf_counter() - begun
-        self._prepare_ahead()
-        self._dispatch()
-
-    def _next_ready(self) -> Call | None:
-        """Take the first call that is ready; one that is still decoded doesn't hold up others."""
-        for call in self._queue:
-            if call.ready:
-                self._queue.remove(call)
-                return call
-        return None
-
-    def _answer(self, call: Call, outcome: Prediction | NormanError) -> None:
-        """End a call, with what the model gave in the caller's words."""
-        call.own_values = {}
-        translation = self._translation
-        if call.ended or translation is None or translation.trivial:
-            self._end(call, outcome)
-        elif isinstance(outcome, NormanError):
-            self._end(call, _in_callers_words(outcome, translation))
-        elif not (parameters := translation.to_encode(outcome.values)):
-            self._end(call, replace(outcome, values=translation.outputs(outcome.values)))
-        else:
-            self._encoding.add(call)
-            call.codec_task = asyncio.create_task(
-                self._encode(call, outcome, translation, parameters)
-            )
-
-    async def _encode(
-        self,
-        call: Call,
-        prediction: Prediction,
-        translation: Translation,
-        parameters: tuple[Parameter, ...],
-    ) -> None:
-        begun = time.perf_counter()
-        taken = translation.taken(parameters)
-        raw = {name: value for name, value in prediction.values.items() if name in taken}
-        rest = {name: value for name, value in prediction.values.items() if name not in taken}
-        outcome: Prediction | NormanError
-        try:
-            encoded = await self._codecs.encode(parameters, raw)
-            outcome = replace(prediction, values={**translation.outputs(rest), **encoded})
-        except NormanError as error:
-            outcome = error
-        call.encode_s = time.perf_counter() - begun
-        call.codec_task = None
-        self._encoding.discard(call)
-        self._end(call, outcome)
-
-    def _drop(self, call: Call) -> None:
-        """Let go of a call that no model is at work on."""
-        if call.codec_task is not None:
-            call.codec_task.cancel()
-            call.codec_task = None
-        self._encoding.discard(call)
-        if call in self._queue:
-            self._queue.remove(call)
+        self._preparation.learn(signature)
 
     def _begin_start(self) -> asyncio.Future[Loaded]:
         future: asyncio.Future[Loaded] = asyncio.get_running_loop().create_future()
@@ -372,8 +273,7 @@ class Deployment:
         future.set_result(loaded)
         self._events.spawn(replica.watch())
         self._became_idle()
-        self._prepare_ahead()
-        self._dispatch()
+        self._go_on()
 
     def _start_failed(self, error: NormanError) -> None:
         pause_s = min(_BACKOFF_FIRST_S * 2**self._failures_in_a_row, _BACKOFF_LIMIT_S)
@@ -381,16 +281,15 @@ class Deployment:
         self._failure = error
         self._retry_clock = time.monotonic() + pause_s
         for call in list(self._queue):
-            self._drop(call)
+            self._preparation.drop(call)
             self._end(call, error)
 
     def _finished(self, call: Call, outcome: Prediction | NormanError) -> None:
         if call is self._running:
             self._running = None
-        self._answer(call, outcome)
+        self._preparation.answer(call, outcome)
         if self._queue:
-            self._prepare_ahead()
-            self._dispatch()
+            self._go_on()
         else:
             self._became_idle()
 
@@ -419,8 +318,9 @@ class Deployment:
             timeout_s=call.timeout_s,
         )
         if call is not self._running:
-            self._drop(call)
+            self._preparation.drop(call)
             self._end(call, error)
+            self._go_on()
             return
         # A model can't be interrupted safely in the middle of native code; its process can. This
         # holds too where the caller has left meanwhile: a hung call must not block the next one.
@@ -462,14 +362,3 @@ class Deployment:
         else:
             self._replica = None
             self._events.spawn(replica.stop())
-
-
-def _in_callers_words(error: NormanError, translation: Translation) -> NormanError:
-    """Name the input by its title where a model refuses it by its own name."""
-    if not isinstance(error, InputInvalid):
-        return error
-    title = translation.title_of(error.input)
-    if title is None or title == error.input:
-        return error
-    details = {**error.details, "input": title}
-    return InputInvalid(error.message.replace(repr(error.input), repr(title)), **details)

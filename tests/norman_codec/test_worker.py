@@ -17,6 +17,7 @@ import numpy as np
 import psutil
 import pytest
 from media_files import image_file, png_chunks, png_header, wave_file
+from storing import wait_until
 
 from norman_protocol.arrays import value_to_array
 from norman_protocol.frames import FrameDecoder
@@ -155,6 +156,19 @@ def test_limits_of_a_call_are_its_own(codec):
     content = image_file(np.zeros((10, 10), np.uint8))
     assert isinstance(codec.decode(content, MediaLimits(pixels=99)), Failure)
     assert isinstance(codec.decode(content, MediaLimits(pixels=100)), Decoded)
+
+
+def test_idle_worker_holds_nobodys_image(codec):
+    small = image_file(np.zeros((1, 1), np.uint8))
+    process = psutil.Process(codec.process.pid)
+    assert isinstance(codec.decode(small), Decoded)
+    before = process.memory_info().rss
+    shape = (1, 3, 4_000, 5_000)
+    size_bytes = 240_000_000
+    tensor = Value(kind="tensor", dtype="float32", shape=shape, buffer=bytes(size_bytes))
+    answer = codec.ask(Encode(id="2", parameters=(PHOTO,), values={"x": tensor}))
+    assert isinstance(answer, Encoded)
+    wait_until(lambda: process.memory_info().rss - before < size_bytes / 2)
 
 
 def test_sound_is_decoded_with_its_rate(codec):

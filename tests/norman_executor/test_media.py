@@ -161,6 +161,48 @@ async def test_a_caller_that_leaves_lets_its_decoder_go(executor, client):
     ]
 
 
+async def test_who_waits_behind_leavers_is_decoded(executor_with):
+    executor = await executor_with(codec_workers=1)
+    await executor.deploy_python("m", MIRROR, declaration=DECLARATION)
+    client, leaver = await executor.client(), await executor.client()
+    _, data = photo()
+    await client.call("m", Photo=data)
+    (stuck,) = codecs(executor)
+    stuck.suspend()
+    for _ in range(2):  # as many as are decoded ahead
+        await leaver.begin_call("m", Photo=data)
+    await accepted(executor, 3)
+    _, future = await client.begin_call("m", Photo=data)
+    await accepted(executor, 4)
+    await leaver.close()
+    assert (await client.answer(future)).values["Mirrored"].encoding == "png"
+
+
+async def test_a_model_that_is_faster_than_its_encoder_waits_for_it(executor_with):
+    executor = await executor_with(codec_workers=1)
+    await executor.deploy_python("m", MIRROR, declaration=DECLARATION)
+    client = await executor.client()
+    tensor = np.zeros((1, 3, 3, 4), np.float32)
+    await client.call("m", Photo=tensor)
+    (stuck,) = codecs(executor)
+    stuck.suspend()
+    futures = [(await client.begin_call("m", Photo=tensor))[1] for _ in range(6)]
+    await accepted(executor, 7)
+
+    async def waiting():
+        (deployment,) = (await executor.status()).deployments
+        return deployment.queued + deployment.running
+
+    async with asyncio.timeout(HANG_GUARD_S):
+        while await waiting() > 4:
+            pass
+    await executor.status()  # whoever would run now had the time to
+    assert await waiting() == 4
+    stuck.resume()
+    for future in futures:
+        assert (await client.answer(future)).values["Mirrored"].encoding == "png"
+
+
 async def test_a_killed_decoder_fails_the_call_alone(executor, client):
     _, data = photo()
     await client.call("m", Photo=data)

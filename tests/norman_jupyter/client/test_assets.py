@@ -12,6 +12,7 @@ from stepping import finish
 from website import Page, Website, open_website
 
 from norman_jupyter.client.assets import collect_assets, staging_folder
+from norman_jupyter.client.progress import Progress
 from norman_jupyter.packaging.configuration import Asset
 from norman_jupyter.packaging.folders import LocalBundle
 from norman_protocol.declaration import Declaration
@@ -40,7 +41,7 @@ def site() -> Iterator[Website]:
 def collect(
     folder: Path, *assets: Asset, declaration: Declaration | None = None, trusted: bool = True
 ) -> tuple[LocalBundle, Declaration | None]:
-    return finish(collect_assets(assets, declaration, folder, trusted=trusted))
+    return finish(collect_assets(assets, declaration, folder, lambda _: None, trusted=trusted))
 
 
 def contents(bundle: LocalBundle) -> dict[str, bytes]:
@@ -163,6 +164,26 @@ def test_no_assets_and_no_model_are_refused(folder: Path) -> None:
         collect(folder)
     with pytest.raises(BundleInvalid, match="No known model format"):
         collect(folder, Asset(name="logo.png", data=LOGO))
+
+
+def test_what_takes_long_is_told(folder: Path, site: Website) -> None:
+    site.pages["/model.pt"] = Page(body=PROGRAM)
+    told: list[Progress] = []
+    assets = (
+        Asset(name="weights", data=f"{site.url}/model.pt"),
+        Asset(name="logo.png", data=LOGO),
+        Asset(name="notes", data=io.StringIO("x")),
+    )
+    finish(collect_assets(assets, None, folder, told.append, trusted=True))
+    first, second = "fetching the asset weights", "fetching the asset notes"
+    size_bytes = len(PROGRAM)
+    assert [(one.message, one.done_bytes) for one in told] == [
+        (first, 0),
+        (first, size_bytes),
+        (second, size_bytes),
+        (second, size_bytes + 1),
+    ]
+    assert {(one.stage, one.total_bytes) for one in told} == {("receiving", 0)}
 
 
 def test_the_staging_folder_goes() -> None:

@@ -40,14 +40,21 @@ class Kernel:
                 shown.update(content)
             elif kind in {"display_data", "execute_result", "stream", "error"}:
                 outputs.append(content)
-        return self._client.get_shell_msg(timeout=_ANSWER_S)["content"], outputs
+        return self._reply(request), outputs
+
+    def _reply(self, request: str) -> dict[str, Any]:
+        """Return the reply to a request; a slow start leaves replies to other ones before it."""
+        while True:
+            message = self._client.get_shell_msg(timeout=_ANSWER_S)
+            if message["parent_header"].get("msg_id") == request:
+                content: dict[str, Any] = message["content"]
+                return content
 
     def complete(self, code: str) -> list[str]:
         """Return what TAB offers; asked again while the server's answer may be on its way."""
         deadline = time.monotonic() + _ANSWER_S
         while True:
-            self._client.complete(code, len(code))
-            reply = self._client.get_shell_msg(timeout=_ANSWER_S)["content"]
+            reply = self._reply(self._client.complete(code, len(code)))
             if reply["matches"] or time.monotonic() > deadline:
                 return reply["matches"]
 

@@ -190,6 +190,8 @@ def test_device_as_the_path_is_refused_without_reading_it() -> None:
     [
         ("net.onnx", "net"),
         ("net.v2.onnx", "net.v2"),
+        ("mirror.pt", "mirror"),
+        ("mirror.torchscript", "mirror"),
         ("My net (final).ONNX", "My-net-final"),
         ("größe.onnx", "größe"),
         ("__hidden__", "hidden"),

@@ -19,6 +19,7 @@ from norman_jupyter.previews.listings import (
     render_status,
 )
 from norman_jupyter.previews.versions import render_version, short_time
+from norman_protocol.media import Layout
 from norman_protocol.messages import Caller, DeploymentStatus, DeviceStatus, Timings
 from norman_protocol.rest import (
     ErrorBody,
@@ -495,3 +496,40 @@ def test_no_calls_at_all_and_none_that_were_looked_for_are_told_apart():
     assert "Nothing was invoked yet" in render_invocations(InvocationPage(items=()))["text/plain"]
     found = render_invocations(FoundInvocations(items=()))["text/plain"]
     assert found.startswith("No recorded call is like that")
+
+
+def test_what_is_declared_of_a_medium_stands_beside_it():
+    photo = Parameter(
+        name="Photo",
+        modality=Modality.IMAGE,
+        encoding="png",
+        parameter="x",
+        layout=Layout(height=224, width=224, resize="cover", mean=(0.5,), std=(0.2,)),
+        hidden=True,
+        required=False,
+        default="cat",
+    )
+    sound = Parameter(
+        name="Sound",
+        modality=Modality.AUDIO,
+        encoding="wav",
+        parameter="<wave>",
+        rate_parameter="hertz",
+        layout=Layout(axes="CT", low=-1, high=1, sample_rate=16_000, mono=True),
+    )
+    scores = Parameter(
+        name="scores", modality=Modality.TENSOR, labels=("<b>cat</b>", *map(str, range(999)))
+    )
+    signature = Signature(inputs=(photo, sound), outputs=(scores,))
+    bundle = render_version(make_version(signature=signature, runtime="torchscript", trust=None))
+    text, html = bundle["text/plain"], bundle["text/html"]
+    assert (
+        'default "cat" · hidden from forms · to the model x float32[1,3,224,224], RGB, 0 to 1, '
+        "resized (cover), normalised"
+    ) in text
+    assert "to the model <wave> float32[1,?], -1 to 1, 16,000 Hz, rate as hertz" in text
+    assert "labels <b>cat</b>, 0, 1, 2, 3, … (1,000)" in text
+    assert "image (png)" in text
+    assert "<wave>" not in html
+    assert "<b>cat" not in html
+    assert re.search(r"trust +not needed", text)
