@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from norman_jupyter import Norman
+from norman_jupyter.client.settings import read_project
 from norman_jupyter.magics.options import find_command
 from norman_jupyter.packaging.configuration import Layer, read_configuration
 from norman_protocol.declared import check_declaration
@@ -77,8 +78,12 @@ def test_python_blocks_compile(path):
 
 
 @pytest.mark.parametrize("path", _DOCUMENTS, ids=_ids)
-def test_configurations_are_read(path):
+def test_configurations_are_read(path, tmp_path):
     for block in _code_blocks(path, "toml"):
+        if "[tool.norman]" in block:  # a project's defaults, not what is said of a model
+            (tmp_path / "pyproject.toml").write_text(block, encoding="utf-8")
+            assert read_project(tmp_path).project
+            continue
         configuration = read_configuration(Layer(place=path.name, content=tomllib.loads(block)))
         assert configuration.declaration is not None
         check_declaration(configuration.declaration)

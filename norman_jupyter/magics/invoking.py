@@ -19,6 +19,7 @@ from norman_jupyter.magics.bindings import (
 from norman_jupyter.magics.context import Context, Outcome, Runner
 from norman_jupyter.magics.options import JSON_FLAG
 from norman_jupyter.magics.parsing import Arguments
+from norman_jupyter.previews.text import format_count
 from norman_protocol.errors import InputInvalid, NormanError, RequestInvalid
 from norman_protocol.signature import Signature
 
@@ -116,10 +117,10 @@ def _over(
     except MapInterrupted as stop:
         display.abandon("interrupted")
         _keep(context, stop.result, into)
-        where = f"in {into}, and " if into is not None else ""
+        where = f"{into} and %norman last give" if into is not None else "%norman last gives"
         stop.add_note(
-            f"The {stop.done:,} rows that were done are kept {where}%norman last gives them; the "
-            "others are marked in the column error."
+            f"What is done is kept ({format_count(stop.done, 'row')}): {where} it, with the others "
+            "marked in the column error."
         )
         raise
     except BaseException as error:

@@ -149,7 +149,7 @@ def test_interrupted_map_is_kept_and_says_where(notebook, client):
     notebook.attach_frontend()
     error, shown = notebook.fail("%norman invoke digits --over {[1, 2]} --into answers")
     assert isinstance(error, KeyboardInterrupt)
-    assert "The 1 rows that were done are kept in answers, and %norman last" in shown
+    assert "kept (1 row): answers and %norman last give it" in shown
     assert "interrupted" in notebook.outputs()[0]["text/plain"]
     assert notebook.shell.user_ns["answers"] is partial
     assert notebook.run("%norman last") is partial

@@ -380,7 +380,7 @@ def test_interrupt_of_ten_rows_keeps_what_is_done(live, tmp_path):
     )
     live.run("thread.join()")
     assert isinstance(error, KeyboardInterrupt)
-    assert "are kept in kept" in shown
+    assert "kept (5 rows): kept and %norman last give it" in shown
     kept = live.run("kept")
     assert kept["number"].tolist() == list(range(10))
     assert kept["output"].tolist()[:5] == [0, 2, 4, 6, 8]
