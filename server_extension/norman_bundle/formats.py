@@ -38,7 +38,8 @@ class Format:
     entry
         Path in the bundle of the file that the loader opens.
     runs_code
-        Whether loading runs code of the bundle, so that trust is needed.
+        Whether loading runs code of the bundle, so that trust is needed. TorchScript programs run
+        in torch's own interpreter, without Python.
     """
 
     runtime: RuntimeName
@@ -101,7 +102,7 @@ def detect_format(
     fault = _FAULTS[runtime](read_head(entry, HEAD_BYTES))
     if fault is not None:
         raise BundleInvalid(f"{entry!r} {_CAN_NOT[runtime]}: {fault}.", path=entry)
-    return Format(runtime=runtime, entry=entry, runs_code=runtime != "onnx")
+    return Format(runtime=runtime, entry=entry, runs_code=runtime == "python")
 
 
 def _declared(

@@ -38,8 +38,6 @@ def find_code(format: Format, paths: Sequence[str]) -> tuple[TrustFinding, ...]:
     if not format.runs_code:
         return ()
     entry = TrustFinding(path=format.entry, reason="is code that runs when it is loaded")
-    if format.runtime != "python":
-        return (entry,)
     others = [(path, _reason(path)) for path in paths if path != format.entry]
     return (
         entry,

@@ -180,8 +180,7 @@ def test_the_guides_image_reverser(norman: Client, tmp_path: Path) -> None:
                     "parameters": [{"parameter_name": "mirror_image", "data_encoding": "png"}],
                 }
             ],
-        },
-        trust=True,
+        }
     )
     assert (version.name, version.label, version.runtime) == (
         "image_reverser_model",

@@ -15,7 +15,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 from norman_bundle.formats import Format, describe_formats, detect_format
 from norman_bundle.sniffing import HEAD_BYTES, find_onnx_fault, find_source_fault
-from norman_protocol.errors import BundleInvalid
+from norman_protocol.declaration import Declaration
+from norman_protocol.errors import BundleInvalid, ConfigurationInvalid
 
 SOURCE = b"import json\n\n\ndef predict(x: float) -> float:\n    return x\n"
 
@@ -244,3 +245,61 @@ def test_any_bytes_get_an_answer_in_words(head: bytes) -> None:
 def test_text_is_never_taken_for_a_model_unless_it_holds_control_characters(text: str) -> None:
     printable = "".join(character for character in text if character.isprintable())
     assert find_onnx_fault(printable.encode("utf-8", "ignore")) is not None
+
+
+# A ZIP archive as torch writes it: the pickle of the values first, its name padded.
+ARCHIVE = b"PK\x03\x04" + bytes(26) + b"m/data.pklFB\x14\x00" + b"Z" * 20
+PROGRAM = ARCHIVE + b"\x80\x02c__torch__\nMirror\nq\x00)\x81}"
+CHECKPOINT = ARCHIVE + b"\x80\x02}q\x00X\x01\x00\x00\x00aq\x01ctorch._utils\n"
+
+
+@pytest.mark.parametrize("name", ["mirror.pt", "Mirror.PTH", "m.ts", "m.torchscript"])
+def test_the_one_torchscript_file_is_the_entry_and_runs_no_python(name: str) -> None:
+    found = detect({name: PROGRAM, "norman.toml": b""})
+    assert found == Format(runtime="torchscript", entry=name, runs_code=False)
+
+
+def test_onnx_wins_over_torchscript_beside_it() -> None:
+    assert detect({"a.onnx": make_onnx(), "b.pt": PROGRAM}).runtime == "onnx"
+
+
+def test_model_pt_wins_among_several() -> None:
+    assert detect({"a.pt": PROGRAM, "model.pt": PROGRAM}).entry == "model.pt"
+    with pytest.raises(BundleInvalid, match=r"Several TorchScript files.*'a\.pt', 'b\.pt'"):
+        detect({"a.pt": PROGRAM, "b.pt": PROGRAM})
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (CHECKPOINT, "a checkpoint, weights without the code"),
+        (b"hello", "looks like text"),
+        (b"", "an empty file"),
+        (b"\x80\x04\x95", "a Python pickle"),
+    ],
+)
+def test_what_is_no_program_is_told(content: bytes, said: str) -> None:
+    with pytest.raises(BundleInvalid, match=f"'m.pt' is no TorchScript program: .*{said}"):
+        detect({"m.pt": content})
+
+
+def declared(files: dict[str, bytes], **said: str) -> Format:
+    return detect_format(list(files), reader(files), Declaration(**said))
+
+
+def test_what_is_declared_counts_before_names() -> None:
+    files = {"weights": PROGRAM}
+    assert declared(files, runtime="torchscript").entry == "weights"
+    files = {"a.pt": PROGRAM, "b.pt": PROGRAM, "model.py": SOURCE}
+    assert declared(files, entry="b.pt").runtime == "torchscript"
+    assert declared(files, runtime="torchscript", entry="a.pt").entry == "a.pt"
+    assert declared(files).runtime == "python"
+
+
+def test_a_declared_runtime_or_entry_that_is_not_there_names_the_nearest() -> None:
+    with pytest.raises(ConfigurationInvalid, match=r"no runtime 'torchscrip'.*torchscript\?"):
+        declared({"m.pt": PROGRAM}, runtime="torchscrip")
+    with pytest.raises(ConfigurationInvalid, match=r"no file 'model\.pt' to enter by.*'m\.pt'"):
+        declared({"m.pt": PROGRAM}, entry="model.pt")
+    with pytest.raises(BundleInvalid, match=r"no model\.py"):
+        declared({"m.pt": PROGRAM}, runtime="python")
