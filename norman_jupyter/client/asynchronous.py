@@ -13,8 +13,8 @@ from norman_jupyter.client.catalogue import AsyncioCatalogue
 from norman_jupyter.client.core import Core, PathLike, Transport
 from norman_jupyter.client.dictionaries import Answer, check_alone, stream_bytes
 from norman_jupyter.client.effects import Steps
-from norman_jupyter.client.inputs import merge_inputs
-from norman_jupyter.client.mapping import DEFAULT_IN_FLIGHT, MapRun, OnRows
+from norman_jupyter.client.inputs import DEFAULT_IN_FLIGHT, merge_inputs
+from norman_jupyter.client.mapping import MapRun, OnRows
 from norman_jupyter.client.metering import OnProgress
 from norman_jupyter.client.results import InvokeResult
 from norman_jupyter.client.submissions import Submission

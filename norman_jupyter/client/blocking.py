@@ -18,8 +18,9 @@ from norman_jupyter.client.dictionaries import (
     stream_bytes_blocking,
 )
 from norman_jupyter.client.effects import Effect, Exchange, Pause, Read, Send, Steps
+from norman_jupyter.client.inputs import DEFAULT_IN_FLIGHT
 from norman_jupyter.client.local_blocking import BlockingLinks
-from norman_jupyter.client.mapping import DEFAULT_IN_FLIGHT, OnRows, map_blocking
+from norman_jupyter.client.mapping import OnRows, map_blocking
 from norman_jupyter.client.metering import OnProgress
 from norman_jupyter.client.rest_transport import BlockingHttp
 from norman_jupyter.client.results import InvokeResult

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Collection, Mapping
-from typing import Any
+from typing import Any, Final
 
 from norman_jupyter.client.media import Media
 from norman_jupyter.client.pictures import (
@@ -18,7 +18,19 @@ from norman_protocol.arrays import object_to_value
 from norman_protocol.errors import InputInvalid
 from norman_protocol.values import Value
 
-__all__ = ["check_timeout", "encode_inputs", "is_slow", "merge_inputs"]
+__all__ = [
+    "DEFAULT_IN_FLIGHT",
+    "MOST_IN_FLIGHT",
+    "check_in_flight",
+    "check_timeout",
+    "encode_inputs",
+    "is_slow",
+    "merge_inputs",
+]
+
+DEFAULT_IN_FLIGHT: Final = 16
+MOST_IN_FLIGHT: Final = 256
+"""Calls of a map that are under way at once."""
 
 _SLOW_BYTES = 16 << 20
 
@@ -100,6 +112,23 @@ def _encode_input(item: Any, name: str, *, as_picture: bool) -> Value:
     if as_picture and is_picture_array(item):
         return array_to_picture(item, name)
     return object_to_value(item, name=name)
+
+
+def check_in_flight(count: Any) -> int:
+    """Return how many rows of a map are sent at once.
+
+    Raises
+    ------
+    InputInvalid
+        It is no whole number, none above 0, or too large.
+    """
+    is_number = isinstance(count, int) and not isinstance(count, bool)
+    if not is_number or not 1 <= count <= MOST_IN_FLIGHT:
+        raise InputInvalid(
+            f"in_flight is how many rows are sent at once, from 1 to {MOST_IN_FLIGHT}, not "
+            f"{count!r:.60}."
+        )
+    return int(count)
 
 
 def check_timeout(timeout_s: float | None) -> float | None:

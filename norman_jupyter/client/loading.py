@@ -39,7 +39,7 @@ def check_loadable(version: VersionDetail) -> Signature:
     if version.runtime not in _RUNTIMES:
         raise RuntimeMissing(
             f"{version.reference} needs the runtime {version.runtime[:60]!r}, which can't be "
-            f"loaded here; {' and '.join(_RUNTIMES)} can.",
+            f"loaded here; {', '.join(_RUNTIMES)} can.",
             runtime=version.runtime,
         )
     if version.runtime == "python" and not _is_trusted(version):

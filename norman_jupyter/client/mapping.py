@@ -16,7 +16,7 @@ from norman_jupyter.client.core import Core
 from norman_jupyter.client.effects import Steps, pause
 from norman_jupyter.client.fitting import Fit, plan_fit, settle
 from norman_jupyter.client.frames import MappedRow, collect
-from norman_jupyter.client.inputs import check_timeout, merge_inputs
+from norman_jupyter.client.inputs import check_in_flight, check_timeout, merge_inputs
 from norman_jupyter.client.loop_thread import LoopThread
 from norman_jupyter.client.results import InvokeResult
 from norman_jupyter.client.tables import Table, read_table
@@ -34,10 +34,8 @@ from norman_protocol.errors import (
 )
 from norman_protocol.signature import Signature
 
-__all__ = ["DEFAULT_IN_FLIGHT", "MapInterrupted", "MapProgress", "MapRun", "OnRows", "map_blocking"]
+__all__ = ["MapInterrupted", "MapProgress", "MapRun", "OnRows", "map_blocking"]
 
-DEFAULT_IN_FLIGHT: Final = 16
-_MOST_IN_FLIGHT: Final = 256
 # Inputs of the calls under way, together: what of a few large images would not fit into memory.
 _HELD_BYTES: Final = 64 << 20
 _QUEUE_PATIENCE_S: Final = 300.0
@@ -154,7 +152,7 @@ class MapRun:
         self._reference = reference
         self._constants = constants
         self._timeout_s = check_timeout(timeout_s)
-        self._in_flight = _check_in_flight(in_flight)
+        self._in_flight = check_in_flight(in_flight)
         self._on_progress = on_progress
         self._table = read_table(data)
         self._plan: _Plan | None = None
@@ -323,16 +321,6 @@ async def _collect_and_close(run: MapRun, driver: AsyncioDriver) -> Any:
         return await run.collect()
     finally:
         await driver.close()
-
-
-def _check_in_flight(count: Any) -> int:
-    is_number = isinstance(count, int) and not isinstance(count, bool)
-    if not is_number or not 1 <= count <= _MOST_IN_FLIGHT:
-        raise InputInvalid(
-            f"in_flight is how many rows are sent at once, from 1 to {_MOST_IN_FLIGHT}, not "
-            f"{count!r:.60}."
-        )
-    return int(count)
 
 
 def _fitted(fit: Fit, row: Any) -> _Inputs | NormanError:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias
 
 from norman_jupyter.client.discovery import split_url
+from norman_jupyter.client.inputs import DEFAULT_IN_FLIGHT, MOST_IN_FLIGHT
 from norman_protocol.errors import ConfigurationInvalid, NormanError
 from norman_protocol.references import parse_reference
 
@@ -30,7 +31,6 @@ SettingValue: TypeAlias = str | float | int | bool
 Layer: TypeAlias = Literal["notebook", "environment", "project", "default"]
 
 _VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_MOST_IN_FLIGHT: Final = 256
 _PROJECT_FILE: Final = "pyproject.toml"
 _LIMIT_BYTES: Final = 1 << 20
 _LIKENESS: Final = 0.5
@@ -96,10 +96,10 @@ def _seconds(value: object) -> float:
 
 def _count(value: object) -> int:
     if isinstance(value, (bool, float)) or not isinstance(value, (int, str)):
-        raise TypeError(f"a whole number from 1 to {_MOST_IN_FLIGHT} is needed")
+        raise TypeError(f"a whole number from 1 to {MOST_IN_FLIGHT} is needed")
     number = int(value)
-    if not 1 <= number <= _MOST_IN_FLIGHT:
-        raise ValueError(f"a whole number from 1 to {_MOST_IN_FLIGHT} is needed")
+    if not 1 <= number <= MOST_IN_FLIGHT:
+        raise ValueError(f"a whole number from 1 to {MOST_IN_FLIGHT} is needed")
     return number
 
 
@@ -140,9 +140,9 @@ SETTINGS: Final[Mapping[str, Setting]] = {
         Setting(
             name="in_flight",
             help="rows that invoke --over sends at once",
-            takes=f"a whole number from 1 to {_MOST_IN_FLIGHT}",
+            takes=f"a whole number from 1 to {MOST_IN_FLIGHT}",
             parse=_count,
-            default=16,
+            default=DEFAULT_IN_FLIGHT,
         ),
         Setting(
             name="trust",

@@ -94,17 +94,26 @@ def file_path(data: str | os.PathLike[str]) -> Path:
 
 
 def copy_url(url: str, write: Callable[[bytes], object], limits: WebLimits) -> Steps[None]:
-    """Fetch what is behind a Link.
+    """Fetch what is behind a Link; a fetch that is given up ends at its next piece.
 
     Raises
     ------
     SourceFailed
         It can't be had.
     """
+    is_awaited = True
+
+    def take(piece: bytes) -> None:
+        if not is_awaited:  # whose caller was cancelled; the thread that fetches can't be
+            raise FetchFailed("Nobody waits for it any more.")
+        write(piece)
+
     try:
-        yield from work(partial(fetch_url, url, write, limits))
+        yield from work(partial(fetch_url, url, take, limits))
     except FetchFailed as error:
         raise SourceFailed(str(error)) from error
+    finally:
+        is_awaited = False
 
 
 def copy_stream(stream: Any, write: Callable[[bytes], object], limit_bytes: int) -> Steps[bool]:

@@ -15,7 +15,8 @@ from norman_jupyter.client.discovery import is_loopback
 __all__ = ["FetchFailed", "WebLimits", "fetch_url", "is_url", "url_file_name"]
 
 _SHOWN_CHARACTERS: Final = 200
-_UNSEEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069/\\]")
+_UNSEEN_IN_URL: Final = re.compile(r"[\x00-\x20\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+_UNSEEN_IN_NAME: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069/\\]")
 
 
 class FetchFailed(Exception):
@@ -67,7 +68,7 @@ def url_file_name(url: str) -> str | None:
     ('my seven.png', None)
     """
     name = unquote(urlsplit(url.strip()).path.rpartition("/")[2])
-    return _UNSEEN.sub("", name).strip(". ")[:200] or None
+    return _UNSEEN_IN_NAME.sub("", name).strip(". ")[:200] or None
 
 
 def fetch_url(
@@ -135,9 +136,6 @@ def fetch_url(
 def _shown(url: str) -> str:
     """Return a URL for messages: without credentials and query, which may hold a key."""
     return _UNSEEN_IN_URL.sub("", strip_credentials(url.strip()))[:_SHOWN_CHARACTERS]
-
-
-_UNSEEN_IN_URL = re.compile(r"[\x00-\x20\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 
 
 def _status_fault(status: int, shown: str) -> str:

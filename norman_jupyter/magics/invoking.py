@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
-from norman_jupyter.client.settings import SETTINGS
+from norman_jupyter.client.inputs import DEFAULT_IN_FLIGHT
 from norman_jupyter.magics.bindings import (
     Binding,
     explain_input_error,
@@ -150,8 +150,7 @@ def _misread(data: Binding, error: InputInvalid, context: Context) -> str | None
 def _in_flight(arguments: Arguments, context: Context) -> int:
     word = arguments.option("--in-flight")
     if word is None:
-        default = SETTINGS["in_flight"].default
-        return default if isinstance(default, int) else 1
+        return DEFAULT_IN_FLIGHT
     number = resolve_number(word, context.namespace, what="--in-flight")
     return int(number) if number == int(number) else 0  # which the client refuses
 

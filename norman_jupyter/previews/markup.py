@@ -208,8 +208,9 @@ def player(tag: str, source: str, description: str, *, preload: str = "metadata"
 
 
 def link_to(address: str, text: str) -> Html:
-    """Return a link. The address is ours, never data."""
-    return f'<a href="{escape(address)}" target="_blank" rel="noopener noreferrer">{text}</a>'
+    """Return a link of plain text. The address is ours, never data."""
+    opening = f'<a href="{escape(address)}" target="_blank" rel="noopener noreferrer">'
+    return f"{opening}{escape(text)}</a>"
 
 
 def meter(share: float) -> Html:

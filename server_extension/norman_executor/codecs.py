@@ -234,7 +234,7 @@ class _Codec:
         changed(codec._change(alive=True))
         codec._connection = Connection(
             stream,
-            limits=FrameLimits(body_bytes=settings.limits.body_limit_bytes),
+            limits=FrameLimits(),  # which a codec keeps to; a call's own are for what callers send
             on_message=codec._take,
             on_closed=codec._gone.set,
         )

@@ -101,6 +101,22 @@ async def test_the_journal_has_what_the_caller_sent_and_got(executor, client):
     assert ended.timings.codec_s == result.timings.codec_s
 
 
+async def test_a_file_within_the_limit_of_calls_may_become_more_than_that(executor_with):
+    executor = await executor_with(body_limit_bytes=1 << 20)
+    source = """
+        import numpy as np
+        from numpy.typing import NDArray
+
+        def predict(x: NDArray[np.float32]) -> int:
+            return x.nbytes
+    """
+    await executor.deploy_python(
+        "m", source, declaration=Declaration(inputs=DECLARATION.inputs[:1])
+    )
+    client = await executor.client()
+    assert await client.value("m", Photo=photo(600, 400, grey=9)[1]) == 600 * 400 * 3 * 4
+
+
 async def test_what_is_no_image_fails_the_call_alone(executor, client):
     with pytest.raises(InputInvalid, match=r"'Photo'.*is text") as error:
         await client.call("m", Photo=b"hello")

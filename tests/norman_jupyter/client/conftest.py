@@ -18,6 +18,7 @@ from typing import Any
 
 import psutil
 import pytest
+from website import Website, open_website
 
 from norman_protocol.decoding import dump_json, encode
 from norman_protocol.discovery import DiscoveryRecord, discovery_file_name
@@ -268,6 +269,12 @@ class FakeApi:
                 executor=ExecutorStatus(state="ready"),
             )
         )
+
+
+@pytest.fixture
+def site() -> Iterator[Website]:
+    with open_website() as site:
+        yield site
 
 
 @pytest.fixture

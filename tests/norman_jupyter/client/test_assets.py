@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from stepping import finish
-from website import Page, Website, open_website
+from website import Page, Website
 
 from norman_jupyter.client.assets import collect_assets, staging_folder
 from norman_jupyter.client.progress import Progress
@@ -30,12 +29,6 @@ def folder(tmp_path: Path) -> Path:
     path = tmp_path / "staging"
     path.mkdir()
     return path
-
-
-@pytest.fixture
-def site() -> Iterator[Website]:
-    with open_website() as site:
-        yield site
 
 
 def collect(

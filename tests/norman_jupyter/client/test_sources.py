@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import io
+import itertools
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from stepping import finish
+from website import Page, Website
 
-from norman_jupyter.client.sources import SourceFailed, copy_stream, resolve_source
+from norman_jupyter.client.effects import Work
+from norman_jupyter.client.sources import SourceFailed, copy_stream, copy_url, resolve_source
+from norman_jupyter.client.web import FetchFailed, WebLimits
 
 
 class Reader:
@@ -132,3 +136,19 @@ def test_the_cause_of_a_broken_stream_is_kept() -> None:
     with pytest.raises(SourceFailed) as caught:
         copy(Reader(cause))
     assert caught.value.__cause__ is cause
+
+
+def test_a_fetch_that_nobody_waits_for_ends(site: Website) -> None:
+    site.pages["/a"] = Page(body=lambda: itertools.repeat(bytes(1 << 16)))
+    pieces: list[bytes] = []
+
+    def take(piece: bytes) -> None:
+        pieces.append(piece)
+        steps.close()  # as a driver does whose caller was cancelled
+
+    steps = copy_url(f"{site.url}/a", take, WebLimits(size_bytes=16 << 20))
+    effect = next(steps)
+    assert isinstance(effect, Work)
+    with pytest.raises(FetchFailed, match="Nobody waits"):
+        effect.run()
+    assert len(pieces) == 1

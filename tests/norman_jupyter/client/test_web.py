@@ -4,18 +4,11 @@ from __future__ import annotations
 
 import gzip
 import itertools
-from collections.abc import Iterator
 
 import pytest
 from website import Page, Website, open_website
 
 from norman_jupyter.client.web import FetchFailed, WebLimits, fetch_url, is_url, url_file_name
-
-
-@pytest.fixture
-def site() -> Iterator[Website]:
-    with open_website() as site:
-        yield site
 
 
 def fetch(url: str, limits: WebLimits | None = None) -> bytes:
