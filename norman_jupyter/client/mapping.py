@@ -287,7 +287,7 @@ def map_blocking(
     MapInterrupted
         Ctrl-C came. What was done is in its ``result``.
     """
-    driver = AsyncioDriver(ThreadedHttp(_check_in_flight(in_flight)))
+    driver = AsyncioDriver(ThreadedHttp(check_in_flight(in_flight)))
     run = MapRun(
         core,
         driver,
