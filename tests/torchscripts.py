@@ -60,6 +60,11 @@ class Breaks(torch.nn.Module):
         return x.view(3, 7)
 
 
+class Writes(torch.nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.from_file("written", True, 4, dtype=torch.float32).fill_(1.0)
+
+
 class Layer(torch.nn.Module):
     def __init__(self) -> None:
         super().__init__()
@@ -73,7 +78,8 @@ class Layer(torch.nn.Module):
 
 
 PROGRAMS: dict[str, type[torch.nn.Module]] = {
-    one.__name__.lower(): one for one in (Sums, Mirror, Range, Pair, Parts, Typed, Breaks, Layer)
+    one.__name__.lower(): one
+    for one in (Sums, Mirror, Range, Pair, Parts, Typed, Breaks, Writes, Layer)
 }
 
 

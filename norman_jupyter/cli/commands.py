@@ -198,6 +198,13 @@ def _context(arguments: Arguments, terminal: Terminal, project: Mapping[str, str
     url = None if given is None else given.text
     if url is None and not terminal.environ.get("NORMAN_URL"):
         url = project.get("url")
+        if url is not None and token is not None:
+            # A project's file may be somebody else's: it names no place for a person's token.
+            raise RequestInvalid(
+                f"The project's pyproject.toml names the server {url}, and a token goes only to "
+                "one that you named yourself: --url URL --token-env NAME",
+                field="url",
+            )
 
     def connect() -> Client:
         from norman_jupyter.client.blocking import BlockingNorman

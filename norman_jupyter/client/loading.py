@@ -42,7 +42,7 @@ def check_loadable(version: VersionDetail) -> Signature:
             f"loaded here; {', '.join(_RUNTIMES)} can.",
             runtime=version.runtime,
         )
-    if version.runtime == "python" and not _is_trusted(version):
+    if version.runtime != "onnx" and not _is_trusted(version):
         raise TrustRequired(
             f"Loading {version.reference} runs its code in this process, and nobody trusted it at "
             "the server. Upload it with --trust first (in Python: trust=True).",

@@ -107,7 +107,8 @@ class NotebookSettings:
         Raises
         ------
         RequestInvalid
-            The variable that should hold the token isn't set.
+            The variable that should hold the token isn't set, or only the project's file says
+            where the token is to go.
         ConfigurationInvalid
             The project's file says what can't be.
         """
@@ -124,6 +125,13 @@ class NotebookSettings:
                     "%norman connect URL --token-env NAME",
                     field="token_env",
                 )
+        if layer == "project" and token is not None:
+            # A project's file may be somebody else's: it names no place for a person's token.
+            raise RequestInvalid(
+                f"{settings.project_file} names the server {url}, and a token goes only to one "
+                "that you named yourself: %norman connect URL --token-env NAME",
+                field="url",
+            )
         if layer == "environment":  # discovery reads it by itself
             url = None
         if url is None and token is None:

@@ -8,6 +8,7 @@ the next.
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections import deque
 from collections.abc import Callable
@@ -16,12 +17,14 @@ from itertools import islice
 
 from norman_executor.calls import Call
 from norman_executor.codecs import Codecs
-from norman_protocol.errors import InputInvalid, NormanError
+from norman_protocol.errors import InputInvalid, InternalError, NormanError
 from norman_protocol.messages import ExecutorLimits, Prediction
 from norman_protocol.signature import Parameter, Signature
 from norman_protocol.translation import Translation
 
 __all__ = ["Preparation"]
+
+_log = logging.getLogger(__name__)
 
 
 class Preparation:
@@ -81,7 +84,8 @@ class Preparation:
     def look_ahead(self) -> None:
         """Make the first calls of the queue ready for the model.
 
-        Only a few are decoded, and only while little is: what is decoded is large.
+        Only a few are decoded, and no further one while as much waits as a single file may become:
+        what is decoded is large.
         """
         translation = self._translation
         if translation is None:
@@ -147,8 +151,8 @@ class Preparation:
             call.own_values = {**translation.inputs(rest), **decoded}
             call.decoded_bytes = sum(value.size_bytes for value in decoded.values())
             call.ready = True
-        except NormanError as error:
-            failure = error
+        except Exception as error:  # noqa: BLE001 - the call ends, whatever it is
+            failure = _as_known(error, call)
         call.codec_task = None
         call.decode_s = time.perf_counter() - begun
         if failure is not None:
@@ -171,13 +175,20 @@ class Preparation:
         try:
             encoded = await self._codecs.encode(parameters, raw)
             outcome = replace(prediction, values={**translation.outputs(rest), **encoded})
-        except NormanError as error:
-            outcome = error
+        except Exception as error:  # noqa: BLE001 - the call ends, whatever it is
+            outcome = _as_known(error, call)
         call.codec_task = None
         call.encode_s = time.perf_counter() - begun
         self.encoding.discard(call)
         self._end(call, outcome)
         self._on_ready()
+
+
+def _as_known(error: Exception, call: Call) -> NormanError:
+    if isinstance(error, NormanError):
+        return error
+    _log.exception("the files of invocation %s could not be turned", call.invocation_id)
+    return InternalError("The executor failed where it has files decoded; see its log.")
 
 
 def _in_callers_words(error: NormanError, translation: Translation) -> NormanError:

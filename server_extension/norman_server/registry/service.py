@@ -645,7 +645,8 @@ class Registry:
             long_description=request.long_description,
             tags=tuple(dict.fromkeys(request.tags)),
             origin=_without_credentials(request.origin),
-            trust=trust if bundle_format.runs_code else None,
+            # A program is served without, and loaded into a notebook's own process only with it.
+            trust=trust if request.trust and bundle_format.runtime != "onnx" else None,
             activate=request.activate,
         )
 

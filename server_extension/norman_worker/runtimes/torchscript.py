@@ -21,6 +21,7 @@ from norman_protocol.signature import Modality, Parameter, Signature
 from norman_protocol.values import Value
 from norman_worker.coercion import InputReader
 from norman_worker.runtimes.base import Runtime, Source
+from norman_worker.runtimes.torchscript_code import check_graphs, check_source
 from norman_worker.tracebacks import hide_paths, shorten
 
 __all__ = ["TorchScriptRuntime"]
@@ -51,6 +52,7 @@ class TorchScriptRuntime(Runtime):
     def describe(self) -> Signature:
         """Open the program and read the arguments and the result of its ``forward``."""
         self._module = self._open()
+        check_graphs(self._module, self.source.entry)
         forward = getattr(self._module, "forward", None)
         if forward is None:
             raise LoadFailed(
@@ -111,6 +113,7 @@ class TorchScriptRuntime(Runtime):
         path = self.source.path
         if not path.is_file():
             raise LoadFailed(f"There is no file {self.source.entry} in the version.")
+        check_source(path)
         if self.source.threads:
             torch.set_num_threads(self.source.threads)
         try:

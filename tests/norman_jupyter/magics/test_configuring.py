@@ -145,6 +145,19 @@ def test_token_of_the_environment_never_goes_to_a_project_s_server(tmp_path):
     assert settings.place() == Place(url="http://project.example/", token=None)
 
 
+def test_token_that_a_notebook_names_never_goes_to_a_project_s_server(tmp_path):
+    (tmp_path / "pyproject.toml").write_text('[tool.norman]\nurl = "http://project.example"\n')
+    settings = NotebookSettings({"MINE": SECRET}, lambda: tmp_path)
+    settings.change({"token_env": "MINE"})
+    with pytest.raises(
+        RequestInvalid, match=r"pyproject\.toml names the server http://project"
+    ) as e:
+        settings.place()
+    assert SECRET not in e.value.message
+    settings.change({"url": "http://own.example/"})
+    assert settings.place() == Place(url="http://own.example/", token=SECRET)
+
+
 def test_deleted_folder_has_no_project(tmp_path, monkeypatch):
     def gone():
         raise FileNotFoundError

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import warnings
+import zipfile
 
 import numpy as np
 import pytest
@@ -15,6 +17,7 @@ from norman_protocol.errors import InputInvalid, LoadFailed, ModelFailed
 from norman_protocol.signature import Modality, describe_parameter
 from norman_worker.runtimes.base import Source
 from norman_worker.runtimes.torchscript import TorchScriptRuntime
+from norman_worker.runtimes.torchscript_code import check_graphs
 
 torch = pytest.importorskip("torch")
 from torchscripts import save  # noqa: E402 - only where torch is there
@@ -138,3 +141,26 @@ def test_gradients_are_not_kept(load):
     runtime, _ = load("layer")
     answer = runtime.predict({"x": object_to_value(json.loads("[[1.0, 1]]"), name="x")})
     assert value_to_object(answer["output"]).tolist() == [[2.0]]
+
+
+def test_a_program_that_reaches_for_files_is_refused(load):
+    with pytest.raises(LoadFailed, match="calls from_file, which reads or writes files"):
+        load("writes")
+
+
+def test_its_graphs_are_looked_through_whatever_its_source_says(tmp_path):
+    (tmp_path / "model.pt").write_bytes(save("writes"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        program = torch.jit.load(str(tmp_path / "model.pt"))
+    with pytest.raises(LoadFailed, match="calls from_file"):
+        check_graphs(program, "model.pt")
+
+
+def test_two_files_of_one_name_are_refused(load):
+    buffer = io.BytesIO(save("mirror"))
+    with zipfile.ZipFile(buffer, "a") as archive, warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        archive.writestr(archive.namelist()[0], b"again")
+    with pytest.raises(LoadFailed, match="two files of one name"):
+        load("", buffer.getvalue())
