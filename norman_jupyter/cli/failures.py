@@ -37,6 +37,7 @@ PIPE_CLOSED: Final = 141
 _WORDS: Final = (
     ("%norman ", "norman "),
     ("pass Norman(url=…, token=…)", "give --url URL --token-env NAME"),
+    ("token: Norman(url=…, token=…), or", "token: --token-env NAME, or"),
     ("pass Norman(url=…)", "give --url URL"),
 )
 """What our own texts tell a notebook to do, and what does the same in a shell."""
@@ -49,6 +50,8 @@ def in_shell(text: str) -> str:
     --------
     >>> in_shell("List the models with: %norman models")
     'List the models with: norman models'
+    >>> in_shell("Pass the server's token: Norman(url=…, token=…), or NORMAN_TOKEN.")
+    "Pass the server's token: --token-env NAME, or NORMAN_TOKEN."
     """
     for in_notebook, instead in _WORDS:
         text = text.replace(in_notebook, instead)

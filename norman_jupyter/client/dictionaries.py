@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import AsyncIterator, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import partial
 from typing import Any, Final, TypeAlias
@@ -27,10 +27,10 @@ from norman_protocol.arrays import value_to_array
 from norman_protocol.declaration import OutputFormat
 from norman_protocol.decoding import dump_json
 from norman_protocol.errors import InputInvalid, OutputInvalid
-from norman_protocol.media import ENCODINGS, Modality
+from norman_protocol.media import ENCODINGS, MEDIA, Modality
 from norman_protocol.references import parse_reference
 from norman_protocol.rest import VersionDetail
-from norman_protocol.signature import Parameter
+from norman_protocol.signature import Parameter, describe_parameter
 from norman_protocol.values import Value
 
 __all__ = [
@@ -205,6 +205,8 @@ def read_input(
 def _read_input(given: GivenInput, limits: WebLimits, parameter: Parameter | None) -> Steps[Value]:
     data = given.data
     source = resolve_source(data, given.source)
+    if source == "Primitive" and given.source is None and isinstance(data, str):
+        _check_no_path(data, parameter)
     pieces: list[bytes] = []
     if source == "Link":
         yield from copy_url(data, pieces.append, limits)
@@ -218,6 +220,13 @@ def _read_input(given: GivenInput, limits: WebLimits, parameter: Parameter | Non
     pictures = (given.title,) if is_picture else ()
     values = yield from work(partial(encode_inputs, {given.title: data}, pictures))
     return values[given.title]
+
+
+def _check_no_path(text: str, parameter: Parameter | None) -> None:
+    """Refuse a text for a medium, which can only be meant as a file's path, before it is sent."""
+    if parameter is not None and parameter.modality in MEDIA:
+        kind = describe_parameter(replace(parameter, layout=None))
+        raise SourceFailed(f"it takes {kind}, and there is no file {text[:200]!r}")
 
 
 def output_bytes(value: Value, output_format: OutputFormat | None, title: str = "") -> bytes:

@@ -326,8 +326,12 @@ def _forced_file(name: str, word: Word, namespace: Namespace) -> Path:
         path = path.expanduser()
         if path.is_file():
             return path
-        kind = "is a folder; a file is needed" if path.is_dir() else "doesn't exist"
-        hint = "" if path.is_dir() else _nearest_files(path)
+        if path.is_dir():
+            kind, hint = "is a folder; a file is needed", ""
+        elif path.exists():  # a device, or a pipe such as a shell's <(…)
+            kind, hint = "is no regular file, and only such are read by name", ""
+        else:
+            kind, hint = "doesn't exist", _nearest_files(path)
     except (OSError, RuntimeError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         kind, hint = f"can't be read ({reason})", ""

@@ -222,6 +222,9 @@ def _layout(table: Table, modality: Modality | None) -> dict[str, JsonValue]:
     layout = Table(table.get("layout"), f"'layout' of {table.place}", LAYOUT_KEYS)
     said = {key: layout.get(key) for key in LAYOUT_KEYS if key in layout}
     plain = {key: [*value] if _is_list(value) else value for key, value in said.items()}
+    for key in ("mean", "std"):  # one number is that of every channel
+        if isinstance(plain.get(key), (int, float)) and not isinstance(plain[key], bool):
+            plain[key] = [plain[key]]
     try:
         decode(Layout, plain)
     except RequestInvalid as error:

@@ -106,8 +106,8 @@ def _check_subtitles(text: str, encoding: str) -> None:
         if not times.fullmatch(line.strip()):
             raise MediaFault(
                 f"has times in line {number:,} that {encoding} doesn't know: {line.strip()[:60]!r}."
-                f" They look like {_EXAMPLES[encoding]}"
+                f" They look like {_EXAMPLES[encoding]}."
             )
         cues += 1
     if encoding == "srt" and not cues and text.strip():
-        raise MediaFault(f"is no SRT: none of its lines has times such as {_EXAMPLES['srt']}")
+        raise MediaFault(f"is no SRT: none of its lines has times such as {_EXAMPLES['srt']}.")

@@ -183,6 +183,11 @@ def _unknown(name: str, title: str, own: Sequence[str], what: str) -> Configurat
         if nearest
         else f"Its {what}s are {', '.join(own[:10])}{', …' if len(own) > 10 else ''}."
     )
+    if what == "output" and [*own] == ["output"]:  # what a predict without annotation gives
+        hint += (
+            " A model.py names several by what predict is annotated to return: a TypedDict, "
+            "a dataclass or a NamedTuple."
+        )
     return ConfigurationInvalid(
         f"The model has no {what} {name[:60]!r}, which {title[:60]!r} is declared for. {hint}",
         field=title,

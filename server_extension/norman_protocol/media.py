@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass, fields
 from difflib import get_close_matches
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 from norman_protocol.errors import ConfigurationInvalid
 
@@ -351,13 +351,14 @@ def _channels_fault(modality: Modality, layout: Layout) -> str | None:
 
 
 _SIZES = ("height", "width", "sample_rate", "frame_rate")
+_MOST_OF_A_SIZE: Final = 1 << 20
 
 
 def _size_fault(modality: Modality, layout: Layout) -> str | None:
     for size in _SIZES:
         given = getattr(layout, size)
-        if given is not None and not 0 < given <= 1 << 20:
-            return f"{size} must be above 0, not {given}"
+        if given is not None and not 0 < given <= _MOST_OF_A_SIZE:
+            return f"{size} must be above 0 and at most {_MOST_OF_A_SIZE}, not {given}"
     default = _DEFAULTS[modality]
     foreign = (
         ("height", "width", "resize", "frame_rate")

@@ -326,7 +326,7 @@ class NormanServer:
         if followed:
             self.slot.change()  # calls wait until this server serves
         else:
-            self.slot.empty("Norman is starting.")
+            self.slot.empty("Norman is starting. Try again in a moment.")
 
     def _join_waiting(self) -> None:
         if self._waiting is None:

@@ -147,6 +147,7 @@ def test_places_are_told_by_order_where_names_count_for_little():
         (tensor(), photo(parameter="y"), r"no input 'y'"),
         (tensor(), photo(layout={"widht": 3}), r"no 'widht'\. Did you mean width"),
         (tensor(), photo(layout={"width": "3"}), r"layout of 'Photo': width must be"),
+        (tensor(), photo(layout={"width": 1 << 21}), "at most 1048576, not 2097152"),
         (tensor(), photo(layout={"axes": "NCHWT"}), r"the axes of image are"),
         (tensor(shape=(1, 3, 8, 8)), photo(layout={"axes": "NHWC"}), r"shape \[1,8,8,3\]"),
         (
@@ -180,6 +181,13 @@ def test_places_are_told_by_order_where_names_count_for_little():
 def test_contradictions_are_told(own, declared, said):
     with pytest.raises(ConfigurationInvalid, match=said):
         join(own, declared)
+
+
+def test_a_model_py_with_one_output_is_told_how_to_name_several():
+    described = Signature(outputs=(tensor("output"),))
+    declaration = Declaration(outputs=(photo(parameter="mirrored"),))
+    with pytest.raises(ConfigurationInvalid, match=r"Its outputs are output\..* a NamedTuple"):
+        declared_signature(described, declaration)
 
 
 def test_an_output_has_no_default():

@@ -119,7 +119,7 @@ class ServiceSlot:
         self.limits = limits
         self.budget = BodyBudget(limits.bodies_in_flight_bytes)
         self._services: Services | None = None
-        self._reason = "Norman is starting."
+        self._reason = "Norman is starting. Try again in a moment."
         self._link: HolderLink | None = None
         self._settled = asyncio.Event()
         self._settled.set()

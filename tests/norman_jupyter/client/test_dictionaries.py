@@ -26,6 +26,8 @@ from norman_jupyter.client.web import WebLimits
 from norman_protocol.arrays import object_to_value
 from norman_protocol.decoding import parse_json
 from norman_protocol.errors import ConfigurationInvalid, InputInvalid, NameInvalid
+from norman_protocol.media import Layout, Modality
+from norman_protocol.signature import Parameter
 from norman_protocol.values import Value
 
 
@@ -140,6 +142,16 @@ def test_an_input_that_cannot_be_had_is_named_and_nothing_sent(tmp_path: Path) -
         read(io.BytesIO(b"1234"), size_bytes=3)
     with pytest.raises(InputInvalid, match="'Photo' is"):
         read(object())
+
+
+def test_a_path_without_a_file_is_not_sent_as_text_to_an_input_of_media() -> None:
+    photo = Parameter(name="Photo", modality=Modality.IMAGE, encoding="png", layout=Layout())
+    given = GivenInput(title="Photo", data="./nope.png")
+    said = r"Input 'Photo': it takes image \(png\), and there is no file './nope.png'.*not sent"
+    with pytest.raises(InputInvalid, match=said):
+        finish(read_input(given, WebLimits(), photo))
+    words = Parameter(name="Photo", modality=Modality.TEXT)
+    assert finish(read_input(given, WebLimits(), words)).kind == "text"
 
 
 @pytest.mark.parametrize(

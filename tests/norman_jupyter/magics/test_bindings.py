@@ -286,3 +286,8 @@ def test_text_that_could_be_an_expression_of_strangers_is_text(line, scope):
 def test_nothing_is_added_where_the_reading_is_plain(line, scope):
     bindings = resolve_bindings(split_words(line), scope)
     assert explain_input_error(InputInvalid("no", input="x"), bindings, scope) is None
+
+
+def test_a_device_is_not_said_to_be_missing(scope):
+    error = refused("@/dev/null", scope)
+    assert "/dev/null is no regular file" in error.message

@@ -168,6 +168,8 @@ def test_what_the_sdk_has_no_word_for_is_taken_too() -> None:
     )
     layout = {"axes": "NHWC", "mean": [0.5, 0.5, 0.5], "height": 8, "width": 8, "resize": "fit"}
     assert read_input(data_encoding="png", layout=layout).layout == layout
+    alike = read_input(data_encoding="png", layout={"mean": 0.5, "std": 2})
+    assert alike.layout == {"mean": [0.5], "std": [2]}
 
 
 @pytest.mark.parametrize(
@@ -452,7 +454,7 @@ def test_the_documents_examples_are_read() -> None:
     found = join_layers([Layer(place="norman.toml", content=tomllib.loads(example))])
     assert found.declaration is not None
     assert [one.title for one in found.declaration.inputs] == ["Photo", "Strength"]
-    (code,) = blocks("python")
+    code, _ = blocks("python")
     dictionaries = [
         ast.literal_eval(node.args[0])
         for node in ast.walk(ast.parse(code))
