@@ -124,7 +124,7 @@ def test_a_project_says_what_holds_where_a_line_does_not(norman, upload, tmp_pat
     assert "echo" in norman.succeed("invoke", name, "text=echo")
     (norman.folder / "pyproject.toml").write_text('[tool.norman]\nurl = "http://127.0.0.1:9/"\n')
     assert "127.0.0.1:9" in norman.fail("status")
-    told = norman.fail("status", "--token-env", "PATH")
+    told = norman.fail("status", "--token-env", "PATH", status=2)
     assert "a token goes only to one that you named yourself" in told
     (norman.folder / "pyproject.toml").write_text("[tool.norman]\nmodle = 'x'\n")
     assert "Did you mean model" in norman.fail("models")
