@@ -198,6 +198,8 @@ def test_version_stays_as_it_was(runtime, tmp_path, source):
 
 
 def test_absent_entry_is_a_failed_load(name, tmp_path, own_modules):
+    if name == "torchscript":
+        pytest.importorskip("torch")
     with pytest.raises(LoadFailed, match="There is no") as caught:
         create_runtime(name, Source(files=tmp_path, entry=f"absent.{name}")).describe()
     assert str(tmp_path) not in caught.value.message

@@ -266,8 +266,12 @@ async def test_an_unknown_version_is_not_laid_out(registry, storage):
 
 async def test_the_end_of_a_log_is_read(registry, storage):
     storage.home.log_path("some-id").write_bytes(b"one\ntwo\n")
-    assert await registry.log_text("some-id", 6) == ("two\n", True)
-    assert await registry.log_text("other-id", 6) == ("", False)
+    end = await registry.log_part("some-id", None, 6)
+    assert (end.text, end.truncated, end.end) == ("two\n", True, 8)
+    rest = await registry.log_part("some-id", 4, 100)
+    assert (rest.text, rest.truncated, rest.end) == ("two\n", False, 8)
+    absent = await registry.log_part("other-id", None, 6)
+    assert (absent.text, absent.truncated, absent.end) == ("", False, 0)
 
 
 @pytest.mark.parametrize("module", [checks, cursors, rendering])
