@@ -10,7 +10,7 @@ from norman_jupyter.magics.bindings import Namespace, resolve_value
 from norman_jupyter.magics.words import Word, plain_word
 from norman_protocol.decoding import parse_json
 from norman_protocol.errors import InputInvalid, RequestInvalid
-from norman_protocol.media import MEDIA, Modality
+from norman_protocol.media import FILES, MEDIA, Modality
 
 if TYPE_CHECKING:
     from typing import TextIO
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 __all__ = ["read_inputs", "text_inputs"]
 
 _STDIN: Final = "-"
-_FILES: Final = frozenset({Modality.FILE, *MEDIA})
 _PYTHON: Final = {"True": True, "False": False, "None": None}
 """What a line copied from a notebook says in place of JSON's words."""
 
@@ -109,7 +108,7 @@ def _read(name: str, word: Word, parameter: Parameter | None, stdin: TextIO) -> 
         return _loaded(name, _path(name, text), modality)
     if modality is Modality.TEXT:
         return text
-    if modality in _FILES:
+    if modality in FILES:
         # A list is a medium that is decoded already, an object {"base64": …} a file.
         return (
             _json(text)

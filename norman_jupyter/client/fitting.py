@@ -13,7 +13,7 @@ from norman_jupyter.client.inputs import encode_inputs
 from norman_jupyter.client.tables import Table
 from norman_protocol.arrays import name_type
 from norman_protocol.errors import InputInvalid
-from norman_protocol.media import MEDIA, Modality
+from norman_protocol.media import FILES, Modality
 from norman_protocol.signature import (
     Parameter,
     Signature,
@@ -25,7 +25,6 @@ from norman_protocol.values import Value
 
 __all__ = ["Fit", "fit_value", "plan_fit", "settle"]
 
-_FILES: Final = MEDIA | {Modality.FILE}
 _LIKENESS: Final = 0.75
 _NUMBERS: Final = frozenset({Modality.TENSOR, Modality.FLOAT, Modality.JSON})
 _LISTED: Final = 12
@@ -191,7 +190,7 @@ def fit_value(parameter: Parameter, value: Any) -> tuple[Any, bool]:
     ([[1.0, 2.0]], True)
     """
     value = _plain_scalar(value)
-    if parameter.modality in _FILES and isinstance(value, str):
+    if parameter.modality in FILES and isinstance(value, str):
         return _named_file(parameter, value), False
     tensor = model_parameters(parameter)[0]
     if tensor.modality is not Modality.TENSOR or tensor.shape is None:

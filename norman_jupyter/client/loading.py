@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from norman_bundle.formats import RUNTIMES
 from norman_bundle.manifest import bundle_digest, check_manifest
 from norman_jupyter.client.loaded import LoadedModel
 from norman_jupyter.packaging.onnx_session import open_session, run_session
@@ -19,8 +20,6 @@ from norman_protocol.rest import VersionDetail
 from norman_protocol.signature import Signature, model_signature
 
 __all__ = ["cache_folder", "check_loadable", "forget_cached", "load_version"]
-
-_RUNTIMES = ("onnx", "python", "torchscript")
 
 
 def check_loadable(version: VersionDetail) -> Signature:
@@ -36,10 +35,10 @@ def check_loadable(version: VersionDetail) -> Signature:
         It never loaded at the server: what it takes and gives isn't known.
     """
     check_manifest(version.manifest)
-    if version.runtime not in _RUNTIMES:
+    if version.runtime not in RUNTIMES:
         raise RuntimeMissing(
             f"{version.reference} needs the runtime {version.runtime[:60]!r}, which can't be "
-            f"loaded here; {', '.join(_RUNTIMES)} can.",
+            f"loaded here; {', '.join(RUNTIMES)} can.",
             runtime=version.runtime,
         )
     if version.runtime != "onnx" and not _is_trusted(version):

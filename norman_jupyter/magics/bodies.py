@@ -8,12 +8,10 @@ from typing import Any
 from norman_jupyter.client.fitting import fit_value
 from norman_protocol.decoding import JsonValue, parse_json
 from norman_protocol.errors import InputInvalid, RequestInvalid
-from norman_protocol.media import MEDIA, Modality
+from norman_protocol.media import FILES, Modality
 from norman_protocol.signature import Parameter, Signature, describe_parameter
 
 __all__ = ["read_body"]
-
-_FILES = MEDIA | {Modality.FILE}
 
 
 def read_body(body: str, signature: Signature, given: Collection[str]) -> dict[str, Any]:
@@ -76,7 +74,7 @@ def _from_object(
 
 
 def _named_file(parameter: Parameter, value: Any) -> Any:
-    if isinstance(value, str) and parameter.modality in _FILES:
+    if isinstance(value, str) and parameter.modality in FILES:
         return fit_value(parameter, value)[0]
     return value
 
@@ -93,7 +91,7 @@ def _json(body: str) -> JsonValue:
 
 
 def _json_or_path(parameter: Parameter, body: str) -> JsonValue:
-    if parameter.modality in _FILES:
+    if parameter.modality in FILES:
         return body.strip()
     try:
         return parse_json(body)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from norman_bundle.formats import RUNTIMES
 from norman_jupyter.packaging.parameters import read_parameters
 from norman_jupyter.packaging.tables import Table
 from norman_protocol.declaration import Declaration
@@ -38,7 +39,6 @@ CONFIGURATION_FILE: Final = "norman.toml"
 
 SOURCES: Final = ("File", "Link", "Primitive", "Stream")
 OUTPUT_FORMATS: Final = ("Binary", "Json", "Text")
-_RUNTIMES: Final = ("onnx", "python", "torchscript")
 
 MODEL_KEYS: Final = (
     "name",
@@ -307,7 +307,7 @@ def _refuse_remote(table: Table) -> None:
 
 
 def _runtime(table: Table) -> str | None:
-    runtime = table.choice("runtime", _RUNTIMES)
+    runtime = table.choice("runtime", RUNTIMES)
     model_type = table.choice("model_type", tuple(_MODEL_TYPES))
     if model_type is None:
         return runtime

@@ -16,10 +16,13 @@ from norman_bundle.sniffing import (
 from norman_protocol.declaration import Declaration
 from norman_protocol.errors import BundleInvalid, ConfigurationInvalid
 
-__all__ = ["Format", "RuntimeName", "describe_formats", "detect_format"]
+__all__ = ["RUNTIMES", "Format", "RuntimeName", "describe_formats", "detect_format"]
 
 RuntimeName: TypeAlias = Literal["onnx", "python", "torchscript"]
 """The loaders that a worker has."""
+
+RUNTIMES: Final[tuple[RuntimeName, ...]] = get_args(RuntimeName)
+"""Their names."""
 
 _MODEL_SOURCE = "model.py"
 _MODEL_ONNX = "model.onnx"
@@ -119,10 +122,10 @@ def _declared(
         )
     if runtime is None:
         return None, entry
-    for known in get_args(RuntimeName):
+    for known in RUNTIMES:
         if known == runtime:
             return known, entry
-    nearest = get_close_matches(runtime, get_args(RuntimeName), n=1, cutoff=0.4)
+    nearest = get_close_matches(runtime, RUNTIMES, n=1, cutoff=0.4)
     hint = f"Did you mean {nearest[0]}?" if nearest else f"There are {', '.join(_CHOICES)}."
     raise ConfigurationInvalid(
         f"There is no runtime {runtime[:60]!r}. {hint}", field="runtime", nearest=nearest

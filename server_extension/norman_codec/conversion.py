@@ -91,7 +91,7 @@ def decode(
 
 
 def _decode_value(parameter: Parameter, value: Value, limits: MediaLimits) -> dict[str, Value]:
-    own = parameter.parameter or parameter.name
+    own = parameter.own_name
     if parameter.modality is Modality.TEXT and parameter.encoding is not None:
         return {own: _decode_text_value(parameter, value)}
     if parameter.layout is None or parameter.modality not in MEDIA:
@@ -217,7 +217,7 @@ def encode(
     encoded: dict[str, Value] = {}
     taken: set[str] = set()
     for parameter in parameters:
-        own = parameter.parameter or parameter.name
+        own = parameter.own_name
         taken.add(own)
         if parameter.rate_parameter is not None:
             taken.add(parameter.rate_parameter)
@@ -229,7 +229,7 @@ def encode(
 
 
 def _encode_value(parameter: Parameter, values: Mapping[str, Value], limits: MediaLimits) -> Value:
-    value = values[parameter.parameter or parameter.name]
+    value = values[parameter.own_name]
     layout, modality = parameter.layout, parameter.modality
     if modality is Modality.TEXT and parameter.encoding is not None:
         return _encode_text_value(value, parameter.encoding)

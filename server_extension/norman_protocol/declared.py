@@ -120,7 +120,7 @@ def declared_defaults(signature: Signature, declaration: Declaration) -> dict[st
     """
     titles = {one.title for one in declaration.inputs if one.default is not None}
     return {
-        one.parameter or one.name: Value(kind="json", buffer=dump_json(one.default))
+        one.own_name: Value(kind="json", buffer=dump_json(one.default))
         for one in signature.inputs
         if one.name in titles
     }

@@ -11,6 +11,7 @@ from norman_protocol.errors import ConfigurationInvalid
 
 __all__ = [
     "ENCODINGS",
+    "FILES",
     "MEDIA",
     "Encoding",
     "Layout",
@@ -41,6 +42,9 @@ class Modality(enum.Enum):
 
 MEDIA = frozenset({Modality.IMAGE, Modality.AUDIO, Modality.VIDEO})
 """Modalities that a codec turns from a file into a tensor, and back."""
+
+FILES = MEDIA | {Modality.FILE}
+"""Modalities whose values are files to those who have them."""
 
 Resize: TypeAlias = Literal["stretch", "fit", "cover"]
 """How another size becomes the one that is taken: distorted; whole, with bars; cut to fill."""

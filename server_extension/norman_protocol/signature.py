@@ -73,6 +73,17 @@ class Parameter:
     hidden: bool = False
     labels: tuple[str, ...] = ()
 
+    @property
+    def own_name(self) -> str:
+        """The model's own name for it.
+
+        Examples
+        --------
+        >>> Parameter(name="Photo", modality=Modality.FILE, parameter="x").own_name
+        'x'
+        """
+        return self.parameter or self.name
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Signature:
@@ -136,7 +147,7 @@ def model_signature(signature: Signature) -> Signature:
 
 def model_parameters(parameter: Parameter) -> tuple[Parameter, ...]:
     """Return what one parameter is to the model: itself, or a tensor and maybe its rate."""
-    name = parameter.parameter or parameter.name
+    name = parameter.own_name
     if parameter.layout is None:
         # What has no layout is a file to the model, whatever it is to a person.
         modality = Modality.FILE if parameter.modality in MEDIA else parameter.modality

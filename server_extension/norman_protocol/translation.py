@@ -49,16 +49,16 @@ class Translation:
 
     def inputs(self, values: Mapping[str, Value]) -> dict[str, Value]:
         """Return inputs that need no decoder by the model's own names."""
-        names = {one.name: one.parameter or one.name for one in self.signature.inputs}
+        names = {one.name: one.own_name for one in self.signature.inputs}
         return {names.get(name, name): value for name, value in values.items()}
 
     def own_name(self, title: str) -> str:
         """Return the model's own name for the input of this title."""
-        return next((_own_name(one) for one in self.signature.inputs if one.name == title), title)
+        return next((one.own_name for one in self.signature.inputs if one.name == title), title)
 
     def title_of(self, own_name: str) -> str | None:
         """Return the title of the input that the model knows by this name."""
-        names = {_own_name(one): one.name for one in self.signature.inputs}
+        names = {one.own_name: one.name for one in self.signature.inputs}
         return names.get(own_name)
 
     def to_encode(self, values: Mapping[str, Value]) -> tuple[Parameter, ...]:
@@ -66,13 +66,13 @@ class Translation:
         return tuple(
             parameter
             for parameter in self.signature.outputs
-            if _own_name(parameter) in values
-            and _needs_encoder(parameter, values[_own_name(parameter)])
+            if parameter.own_name in values
+            and _needs_encoder(parameter, values[parameter.own_name])
         )
 
     def outputs(self, values: Mapping[str, Value]) -> dict[str, Value]:
         """Return outputs that need no encoder by their titles; files say their encoding."""
-        known = {_own_name(one): one for one in self.signature.outputs}
+        known = {one.own_name: one for one in self.signature.outputs}
         titled = {}
         for name, value in values.items():
             parameter = known.get(name)
@@ -89,17 +89,13 @@ class Translation:
         return frozenset(
             name
             for parameter in parameters
-            for name in (_own_name(parameter), parameter.rate_parameter)
+            for name in (parameter.own_name, parameter.rate_parameter)
             if name is not None
         )
 
 
 def _are_few(labels: tuple[str, ...]) -> bool:
     return sum(map(len, labels)) <= _LABEL_CHARACTERS
-
-
-def _own_name(parameter: Parameter) -> str:
-    return parameter.parameter or parameter.name
 
 
 def _is_plain(parameter: Parameter) -> bool:
